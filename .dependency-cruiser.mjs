@@ -1,0 +1,74 @@
+// DESIGN.md section 11: domain ← interfaces ← gateway, admin, jobs ← http ← app ← main.
+const interfaces =
+  '^src/(catalog/catalog|ledger/ledger|hot-state/hot-state|dialects/dialect|upstream/upstream|tokenizer/tokenizer|observability/observability)\\.ts$';
+const test = '\\.test\\.ts$';
+
+const only = (name, from, to) => ({
+  name,
+  severity: 'error',
+  from: { path: from, pathNot: test },
+  to: { path: '^src/', pathNot: to },
+});
+
+export default {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'no-dev-dependencies-at-run-time',
+      severity: 'error',
+      from: { path: '^src/', pathNot: test },
+      to: { dependencyTypes: ['npm-dev'] },
+    },
+    only('domain-imports-domain', '^src/domain/', '^src/domain/'),
+    only('interfaces-import-domain', interfaces, [interfaces, '^src/domain/']),
+    only('dialects-import-interfaces', '^src/dialects/', ['^src/(domain|dialects)/', interfaces]),
+    only('hot-state-imports-interfaces', '^src/hot-state/', ['^src/(domain|hot-state)/', interfaces]),
+    only('ledger-imports-interfaces', '^src/ledger/', ['^src/(domain|ledger)/', interfaces]),
+    only('catalog-imports-the-schema', '^src/catalog/', [
+      '^src/(domain|catalog)/',
+      '^src/ledger/schema\\.ts$',
+      interfaces,
+    ]),
+    only('upstream-imports-interfaces', '^src/upstream/', ['^src/(domain|upstream)/', interfaces]),
+    only('tokenizer-imports-itself', '^src/tokenizer/', ['^src/(domain|tokenizer)/']),
+    only('simulator-imports-itself', '^src/simulator/', ['^src/simulator/']),
+    only('observability-imports-interfaces', '^src/observability/', [
+      '^src/(domain|observability)/',
+      interfaces,
+    ]),
+    only('gateway-imports-interfaces', '^src/gateway/', ['^src/(domain|gateway)/', interfaces]),
+    only('admin-imports-interfaces', '^src/admin/', ['^src/(domain|admin)/', interfaces]),
+    only('jobs-import-interfaces', '^src/jobs/', ['^src/(domain|jobs)/', interfaces]),
+    only('http-imports-gateway-and-admin', '^src/http/', ['^src/(domain|gateway|admin|http)/', interfaces]),
+    {
+      name: 'gateway-knows-no-web-framework',
+      severity: 'error',
+      from: { path: '^src/(domain|gateway|dialects|ledger|hot-state|catalog|upstream)/', pathNot: test },
+      to: { path: 'node_modules/fastify' },
+    },
+    {
+      name: 'only-the-ledger-knows-its-engines',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/ledger/', test] },
+      to: { path: 'node_modules/(@electric-sql|pg)/' },
+    },
+    {
+      name: 'only-main-imports-app',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/main\\.ts$', test] },
+      to: { path: '^src/app\\.ts$' },
+    },
+    { name: 'nobody-imports-main', severity: 'error', from: {}, to: { path: '^src/main\\.ts$' } },
+  ],
+  options: {
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js'],
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'default'],
+    },
+  },
+};

@@ -1,0 +1,164 @@
+import type { ApiKeyId, SecretHash, TenantId, UpstreamId } from '../domain/ids.ts';
+import type { RateCard } from '../domain/pricing.ts';
+
+/** Wire formats, as DESIGN.md section 2 names them. */
+export const dialectNames = [
+  'openai.chat',
+  'openai.responses',
+  'openai.embeddings',
+  'openai.completions',
+  'anthropic.messages',
+  'gemini.generate',
+] as const;
+export type DialectName = (typeof dialectNames)[number];
+
+export interface Tenant {
+  readonly id: TenantId;
+  readonly name: string;
+  readonly createdAt: Date;
+}
+
+export interface ApiKey {
+  readonly id: ApiKeyId;
+  readonly tenantId: TenantId;
+  readonly name: string;
+  /** The first characters of the secret, to tell API keys apart. */
+  readonly prefix: string;
+  /** Public model names it may use; null permits all. */
+  readonly models: readonly string[] | null;
+  readonly expiresAt: Date | null;
+  readonly revokedAt: Date | null;
+  readonly createdAt: Date;
+}
+
+export interface Upstream {
+  readonly id: UpstreamId;
+  /** Selects known quirks; a name that isn't known has none. */
+  readonly provider: string;
+  readonly dialects: readonly DialectName[];
+  /** As the provider's own SDK takes it, without a slash at the end. */
+  readonly baseUrl: string;
+  /** The provider's secret; null where it wants none. Never leaves the gateway but to the provider. */
+  readonly credential: string | null;
+  /** How long to wait for the response's headers. */
+  readonly headersTimeoutMs: number;
+  /** How long the response may pause between two reads. */
+  readonly idleTimeoutMs: number;
+  readonly createdAt: Date;
+}
+
+/** What happens upstream when the client hangs up. */
+export const clientGonePolicies = ['cancel', 'drain'] as const;
+export type ClientGonePolicy = (typeof clientGonePolicies)[number];
+
+export interface Route {
+  readonly upstreamId: UpstreamId;
+  /** The upstream's own name of the model. */
+  readonly upstreamModel: string;
+  /** Share of the requests among routes of one priority. */
+  readonly weight: number;
+  /** Smaller is tried first. */
+  readonly priority: number;
+  readonly whenClientGone: ClientGonePolicy;
+}
+
+export interface Model {
+  readonly name: string;
+  readonly routes: readonly Route[];
+  /** By `effectiveFromMs`; empty means not priced. */
+  readonly rateCards: readonly RateCard[];
+  /** The most output tokens the model can produce; null is unknown. */
+  readonly maxOutputTokens: number | null;
+  readonly createdAt: Date;
+}
+
+/** A model as it can be called: each route with its upstream. */
+export interface ServedModel extends Model {
+  readonly targets: readonly Target[];
+}
+
+export interface Target {
+  readonly route: Route;
+  readonly upstream: Upstream;
+}
+
+/** What the data plane reads. Answers may be as old as the cache's bound. */
+export interface Catalog {
+  findApiKey(secretHash: SecretHash): Promise<ApiKey | undefined>;
+  findModel(name: string): Promise<ServedModel | undefined>;
+  /** Every model, by name. */
+  listModels(): Promise<readonly ServedModel[]>;
+}
+
+export interface NewApiKey {
+  readonly id: ApiKeyId;
+  readonly tenantId: TenantId;
+  readonly name: string;
+  readonly secretHash: SecretHash;
+  readonly prefix: string;
+  readonly models: readonly string[] | null;
+  readonly expiresAt: Date | null;
+}
+
+export type NewUpstream = Omit<Upstream, 'createdAt'>;
+
+export interface NewModel {
+  readonly name: string;
+  readonly routes: readonly Route[];
+  /** In force from now on; null keeps the cards that there are. */
+  readonly rateCard: RateCard | null;
+  readonly maxOutputTokens: number | null;
+}
+
+/** Who did what to which thing: a row for each change by an admin. */
+export interface AuditEntry {
+  readonly actor: string;
+  /** For instance "tenant.create". */
+  readonly action: string;
+  readonly subject: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+export interface UnknownUpstreams {
+  readonly kind: 'unknown_upstreams';
+  readonly ids: readonly UpstreamId[];
+}
+
+export interface AlreadyExists {
+  readonly kind: 'already_exists';
+}
+
+/** What the admin plane reads and changes, never cached. Every change is durable, with its audit entry, when it resolves. */
+export interface CatalogStore extends Catalog {
+  findTenant(id: TenantId): Promise<Tenant | undefined>;
+  /** By id; `after` is the last id of the page before. */
+  listTenants(page: { readonly after?: TenantId; readonly limit: number }): Promise<readonly Tenant[]>;
+  createTenant(tenant: NewTenant, audit: AuditEntry): Promise<Tenant | AlreadyExists>;
+  createApiKey(apiKey: NewApiKey, audit: AuditEntry): Promise<ApiKey>;
+  listApiKeys(tenantId: TenantId): Promise<readonly ApiKey[]>;
+  revokeApiKey(tenantId: TenantId, id: ApiKeyId, audit: AuditEntry): Promise<ApiKey | undefined>;
+  /** Creates it or replaces what it was. */
+  putUpstream(upstream: NewUpstream, audit: AuditEntry): Promise<Upstream>;
+  listUpstreams(): Promise<readonly Upstream[]>;
+  /** Creates it or replaces what it was. */
+  putModel(model: NewModel, audit: AuditEntry): Promise<ServedModel | UnknownUpstreams>;
+  /** Whether the secret is an admin's; the name of its holder then. */
+  findAdmin(secretHash: SecretHash): Promise<string | undefined>;
+  hasAdmin(): Promise<boolean>;
+  createAdminToken(name: string, secretHash: SecretHash): Promise<void>;
+  recordAudit(audit: AuditEntry): Promise<void>;
+}
+
+/** A tenant is created with a balance of zero: money comes by a top-up, so that the ledger explains all of it. */
+export interface NewTenant {
+  readonly id: TenantId;
+  readonly name: string;
+  readonly currency: string;
+  readonly timeZone: string;
+  readonly creditLimit: bigint;
+  readonly dailyQuota: number | null;
+  readonly monthlyQuota: number | null;
+  readonly rpmLimit: number | null;
+  readonly tpmLimit: number | null;
+  readonly rateMultiplierPpm: bigint;
+}

@@ -1,0 +1,76 @@
+import type { TenantId, TraceId } from '../domain/ids.ts';
+import type { NanoUsd } from '../domain/money.ts';
+import type { QuotaProjection } from '../domain/quota.ts';
+import type { TenantSnapshot } from '../ledger/ledger.ts';
+
+/** May this request run? */
+export interface QuotaCheck {
+  readonly tenantId: TenantId;
+  readonly traceId: TraceId;
+  readonly holdAmount: NanoUsd;
+}
+
+/** What is left after the decision. Null is unlimited. */
+export interface Remaining {
+  /** balance + credit limit − open holds. */
+  readonly available: NanoUsd;
+  readonly dailyRequests: number | null;
+  readonly monthlyRequests: number | null;
+}
+
+/** The hold is placed and the request is counted; the same again for a trace id whose hold stands. */
+export interface Admitted {
+  readonly kind: 'admitted';
+  /** The day, in the tenant's time zone, that the request counts in. */
+  readonly periodDay: string;
+  readonly remaining: Remaining;
+}
+
+export type Limit = 'balance' | 'daily_requests' | 'monthly_requests';
+
+/** Nothing changed. Names the first limit that stands in the way. */
+export interface Denied {
+  readonly kind: 'denied';
+  readonly limit: Limit;
+  readonly remaining: Remaining;
+  /** When this limit frees by itself; null where it doesn't (money). Milliseconds since the epoch. */
+  readonly freesAtMs: number | null;
+}
+
+/** The tenant isn't in hot state: load a snapshot and ask again. */
+export interface Cold {
+  readonly kind: 'cold';
+}
+
+/** This trace id was settled a short while ago: the ledger knows how. No hold was placed. */
+export interface Settled {
+  readonly kind: 'settled';
+}
+
+export interface QuotaState {
+  readonly projection: QuotaProjection;
+  /** Σ of the open holds. */
+  readonly held: NanoUsd;
+  readonly openHolds: number;
+}
+
+/**
+ * Admits or denies; knows no money of its own. Every call may be repeated: keyed by trace id, the
+ * second answers as the first.
+ *
+ * @throws Fault HOT_STATE_UNAVAILABLE when it can't be reached.
+ */
+export interface HotState {
+  /** Atomic over all limits: places the hold and counts the request, or changes nothing. */
+  check(check: QuotaCheck): Promise<Admitted | Denied | Cold | Settled>;
+  /** Takes the projection if its version is newer, and releases the hold. */
+  deduct(traceId: TraceId, projection: QuotaProjection): Promise<void>;
+  /** Releases the hold of a voided request, which then no longer counts. */
+  release(tenantId: TenantId, traceId: TraceId): Promise<void>;
+  /** Takes the projection if its version is newer: after a top-up or a change of limits. */
+  project(projection: QuotaProjection): Promise<void>;
+  /** Fills a cold tenant: its open pendings become holds. No effect on a tenant that is loaded, but for a newer projection. */
+  load(snapshot: TenantSnapshot): Promise<void>;
+  /** What hot state knows of a tenant; undefined when cold. */
+  look(tenantId: TenantId): Promise<QuotaState | undefined>;
+}

@@ -1,0 +1,215 @@
+import type { ApiKeyId, InstanceId, RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
+import type { NanoUsd, Rate } from '../domain/money.ts';
+import type { Rates } from '../domain/pricing.ts';
+import type { QuotaProjection } from '../domain/quota.ts';
+import type {
+  CommittedTransaction,
+  Transaction,
+  TransactionStatus,
+  TransactionType,
+  UsageRecord,
+  VoidedTransaction,
+} from '../domain/transaction.ts';
+import type { MeteredUsage } from '../domain/usage.ts';
+
+export interface PendingDraft {
+  readonly id: TransactionId;
+  readonly tenantId: TenantId;
+  readonly apiKeyId: ApiKeyId;
+  readonly traceId: TraceId;
+  readonly requestHash: RequestHash;
+  readonly holdAmount: NanoUsd;
+  readonly currency: string;
+  readonly provider: string;
+  readonly model: string;
+  readonly rates: Rates;
+  readonly inputPrice: Rate | null;
+  readonly outputPrice: Rate | null;
+  /** ISO date in the tenant's time zone; the request counts in this day and its month. */
+  readonly periodDay: string;
+  readonly expiresAtMs: number;
+  readonly owner: InstanceId;
+}
+
+/** The pending row is durable. */
+export interface Created {
+  readonly kind: 'created';
+}
+
+/** The same trace id with the same request hash was here before: nothing was written. */
+export interface Duplicate<T extends Transaction = Transaction> {
+  readonly kind: 'duplicate';
+  readonly transaction: T;
+}
+
+/** The same trace id was used for another request: nothing was written. */
+export interface Conflict {
+  readonly kind: 'conflict';
+  readonly transaction: Transaction;
+}
+
+export interface UnknownTenant {
+  readonly kind: 'unknown_tenant';
+}
+
+export interface Commit {
+  readonly tenantId: TenantId;
+  readonly traceId: TraceId;
+  readonly amount: NanoUsd;
+  readonly metered: MeteredUsage;
+  readonly costAmount: NanoUsd | null;
+  /** The provider that served it, where failover changed it; null keeps the pending's. */
+  readonly provider: string | null;
+  readonly record: UsageRecord;
+}
+
+/** What hot state needs to hear of a change of the tenant's row. */
+export interface Posted {
+  readonly transactionId: TransactionId;
+  readonly amount: NanoUsd;
+  readonly balanceAfter: NanoUsd;
+  readonly seq: number;
+  /** The tenant's row after the batch that this was part of. */
+  readonly projection: QuotaProjection;
+}
+
+export interface Committed extends Posted {
+  readonly kind: 'committed';
+}
+
+export interface AlreadyCommitted {
+  readonly kind: 'already_committed';
+  readonly transaction: CommittedTransaction;
+}
+
+export interface AlreadyVoided {
+  readonly kind: 'already_voided';
+  readonly transaction: VoidedTransaction;
+}
+
+export interface UnknownTransaction {
+  readonly kind: 'unknown_transaction';
+}
+
+export interface Void {
+  readonly tenantId: TenantId;
+  readonly traceId: TraceId;
+  /** Why nothing is charged, for people. */
+  readonly description: string;
+  readonly record: UsageRecord;
+}
+
+export interface Voided {
+  readonly kind: 'voided';
+}
+
+/** Create and commit in one, for jobs and tests. Counts as a request of `periodDay`. */
+export interface Deduction {
+  readonly id: TransactionId;
+  readonly tenantId: TenantId;
+  readonly apiKeyId: ApiKeyId | null;
+  readonly traceId: TraceId;
+  readonly requestHash: RequestHash;
+  readonly amount: NanoUsd;
+  readonly metered: MeteredUsage | null;
+  readonly model: string | null;
+  readonly periodDay: string;
+  readonly description: string | null;
+}
+
+export interface TopUp {
+  readonly id: TransactionId;
+  readonly tenantId: TenantId;
+  readonly traceId: TraceId;
+  readonly requestHash: RequestHash;
+  readonly type: 'TOPUP' | 'ADJUSTMENT';
+  /** Added to the balance. A TOPUP is positive; an ADJUSTMENT may be negative. */
+  readonly amount: NanoUsd;
+  readonly description: string | null;
+}
+
+export interface PostedNow extends Posted {
+  readonly kind: 'posted';
+  readonly transaction: CommittedTransaction;
+}
+
+export interface Reversal {
+  /** The transaction to undo. */
+  readonly transactionId: TransactionId;
+  readonly tenantId: TenantId;
+  /** The id of the REFUND. */
+  readonly id: TransactionId;
+  readonly traceId: TraceId;
+  readonly requestHash: RequestHash;
+  readonly description: string | null;
+}
+
+/** It was undone before, by `transaction`. */
+export interface AlreadyReversed {
+  readonly kind: 'already_reversed';
+  readonly transaction: CommittedTransaction;
+}
+
+/** Only what is committed and not itself a REFUND can be undone. */
+export interface NotReversible {
+  readonly kind: 'not_reversible';
+  readonly transaction: Transaction;
+}
+
+/** A hold that a cold hot state restores. */
+export interface OpenPending {
+  readonly traceId: TraceId;
+  readonly holdAmount: NanoUsd;
+  readonly periodDay: string;
+}
+
+export interface TenantSnapshot {
+  readonly projection: QuotaProjection;
+  readonly openPendings: readonly OpenPending[];
+}
+
+/** Changes of limits; a member that is absent stays as it is. */
+export interface LimitChanges {
+  readonly creditLimit?: NanoUsd;
+  readonly dailyQuota?: number | null;
+  readonly monthlyQuota?: number | null;
+  readonly rpmLimit?: number | null;
+  readonly tpmLimit?: number | null;
+  readonly rateMultiplierPpm?: bigint;
+}
+
+export interface TransactionFilter {
+  readonly tenantId?: TenantId;
+  readonly status?: TransactionStatus;
+  readonly type?: TransactionType;
+  readonly traceId?: TraceId;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  /** Only transactions with a smaller id: the last one of the page before. */
+  readonly before?: TransactionId;
+  readonly limit: number;
+}
+
+/**
+ * The only truth of money. Every method that writes is durable when it resolves, and answers a
+ * repeat (same tenant and trace id, same request hash) as it answered the first time.
+ *
+ * @throws Fault LEDGER_UNAVAILABLE when the engine can't be reached: the outcome is then unknown, and
+ * repeating the call is safe. OVERLOADED when the queue is full: nothing was written.
+ */
+export interface Ledger {
+  createPending(draft: PendingDraft): Promise<Created | Duplicate | Conflict | UnknownTenant>;
+  commitPending(commit: Commit): Promise<Committed | AlreadyCommitted | AlreadyVoided | UnknownTransaction>;
+  voidPending(close: Void): Promise<Voided | AlreadyCommitted | AlreadyVoided | UnknownTransaction>;
+  deduct(deduction: Deduction): Promise<PostedNow | Duplicate | Conflict | UnknownTenant>;
+  credit(topUp: TopUp): Promise<PostedNow | Duplicate | Conflict | UnknownTenant>;
+  reverse(
+    reversal: Reversal,
+  ): Promise<PostedNow | Duplicate | Conflict | AlreadyReversed | NotReversible | UnknownTransaction>;
+  changeLimits(tenantId: TenantId, changes: LimitChanges): Promise<QuotaProjection | UnknownTenant>;
+  snapshot(tenantId: TenantId): Promise<TenantSnapshot | UnknownTenant>;
+  findByTrace(tenantId: TenantId, traceId: TraceId): Promise<Transaction | undefined>;
+  findById(id: TransactionId): Promise<Transaction | undefined>;
+  /** Newest first. */
+  list(filter: TransactionFilter): Promise<readonly Transaction[]>;
+}

@@ -1,0 +1,151 @@
+import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+
+/** int8: read as a string, since it may exceed 2^53; written as a number, bigint or string. */
+type Int8 = ColumnType<string, number | bigint | string, number | bigint | string>;
+type NullableInt8 = ColumnType<
+  string | null,
+  number | bigint | string | null,
+  number | bigint | string | null
+>;
+type Timestamp = ColumnType<Date, Date | undefined, Date>;
+
+/** The tables as Kysely sees them; the truth is in `migrations/`. Money columns are decimal strings. */
+export interface Schema {
+  tenant: {
+    tenant_id: string;
+    name: string;
+    created_at: Timestamp;
+  };
+  tenant_quota: {
+    tenant_id: string;
+    balance: Generated<string>;
+    credit_limit: Generated<string>;
+    currency: string;
+    time_zone: string;
+    daily_quota: NullableInt8;
+    daily_used: Generated<Int8>;
+    daily_period: string | null;
+    daily_reset_at: Date | null;
+    monthly_quota: NullableInt8;
+    monthly_used: Generated<Int8>;
+    monthly_period: string | null;
+    monthly_reset_at: Date | null;
+    rpm_limit: NullableInt8;
+    tpm_limit: NullableInt8;
+    rate_multiplier_ppm: Generated<Int8>;
+    last_seq: Generated<Int8>;
+    version: Generated<Int8>;
+    created_at: Timestamp;
+    updated_at: Timestamp;
+  };
+  billing_transaction: {
+    tenant_id: string;
+    id: string;
+    api_key_id: string | null;
+    trace_id: string;
+    type: string;
+    status: string;
+    amount: string | null;
+    currency: string;
+    hold_amount: string | null;
+    input_tokens: NullableInt8;
+    output_tokens: NullableInt8;
+    usage: Record<string, number> | null;
+    usage_method: string | null;
+    input_price: string | null;
+    output_price: string | null;
+    rates: Record<string, string> | null;
+    cost_amount: string | null;
+    seq: NullableInt8;
+    balance_before: string | null;
+    balance_after: string | null;
+    provider: string | null;
+    model: string | null;
+    request_hash: string;
+    period_day: string | null;
+    expires_at: Date | null;
+    owner: string | null;
+    checkpoint: unknown;
+    reversed_by: string | null;
+    description: string | null;
+    created_at: Timestamp;
+    updated_at: Timestamp;
+  };
+  usage_record: {
+    tenant_id: string;
+    transaction_id: string;
+    outcome: string;
+    stream: boolean;
+    stream_completed: boolean | null;
+    stream_error: string | null;
+    finish_reason: string | null;
+    latency_ms: number;
+    time_to_first_byte_ms: number | null;
+    created_at: Timestamp;
+  };
+  api_key: {
+    tenant_id: string;
+    id: string;
+    name: string;
+    secret_hash: string;
+    prefix: string;
+    scopes: Generated<string[]>;
+    models: string[] | null;
+    expires_at: Date | null;
+    revoked_at: Date | null;
+    created_at: Timestamp;
+  };
+  upstream: {
+    id: string;
+    provider: string;
+    dialects: string[];
+    base_url: string;
+    credential: string | null;
+    headers_timeout_ms: number;
+    idle_timeout_ms: number;
+    created_at: Timestamp;
+    updated_at: Timestamp;
+  };
+  model: {
+    name: string;
+    max_output_tokens: NullableInt8;
+    created_at: Timestamp;
+    updated_at: Timestamp;
+  };
+  route: {
+    model: string;
+    position: number;
+    upstream: string;
+    upstream_model: string;
+    weight: Generated<number>;
+    priority: Generated<number>;
+    when_client_gone: Generated<string>;
+  };
+  rate_card: {
+    model: string;
+    effective_from: Date;
+    /** Nano per 1,000,000 units, an integer as a string, by usage class. */
+    rates: JSONColumnType<Record<string, string>>;
+    created_at: Timestamp;
+  };
+  admin_token: {
+    secret_hash: string;
+    name: string;
+    created_at: Timestamp;
+  };
+  audit_log: {
+    id: Generated<Int8>;
+    at: Timestamp;
+    actor: string;
+    action: string;
+    subject: string;
+    detail: JSONColumnType<Record<string, unknown>>;
+  };
+  gateway_instance: {
+    id: string;
+    host: string;
+    pid: number;
+    started_at: Timestamp;
+    heartbeat_at: Timestamp;
+  };
+}
