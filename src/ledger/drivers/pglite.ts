@@ -94,12 +94,16 @@ class EmbeddedEngine {
   }
 
   #receive(message: WorkerAnswer | 'ready' | 'closed'): void {
-    if (message === 'ready') return this.#ready.resolve();
-    if (message === 'closed') return this.#closed.resolve();
-    const waiting = this.#waiting.get(message.id);
-    this.#waiting.delete(message.id);
-    if ('error' in message) waiting?.reject(new SqlError(message.error, message.sqlState));
-    else waiting?.resolve(message);
+    if (message === 'ready') this.#ready.resolve();
+    else if (message === 'closed') this.#closed.resolve();
+    else this.#settle(message);
+  }
+
+  #settle(answer: WorkerAnswer): void {
+    const waiting = this.#waiting.get(answer.id);
+    this.#waiting.delete(answer.id);
+    if ('error' in answer) waiting?.reject(new SqlError(answer.error, answer.sqlState));
+    else waiting?.resolve(answer);
   }
 
   #fail(cause: unknown): void {
