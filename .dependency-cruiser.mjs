@@ -1,7 +1,7 @@
 // DESIGN.md section 11: domain ← interfaces ← gateway, admin, jobs ← http ← app ← main.
 const interfaces =
   '^src/(catalog/catalog|ledger/ledger|hot-state/hot-state|dialects/dialect|upstream/upstream|tokenizer/tokenizer|observability/observability)\\.ts$';
-const test = '\\.test\\.ts$';
+const test = '\\.(test|contract)\\.ts$';
 
 const only = (name, from, to) => ({
   name,

@@ -18,6 +18,19 @@ export interface Tenant {
   readonly createdAt: Date;
 }
 
+/** What pricing needs to know of a tenant before its quota is asked. */
+export interface TenantTerms {
+  readonly currency: string;
+  /** What the tenant pays of the listed price, in parts per million. */
+  readonly rateMultiplierPpm: bigint;
+}
+
+/** An API key together with the terms of the tenant that pays for its requests. */
+export interface Credentials {
+  readonly apiKey: ApiKey;
+  readonly terms: TenantTerms;
+}
+
 export interface ApiKey {
   readonly id: ApiKeyId;
   readonly tenantId: TenantId;
@@ -84,7 +97,7 @@ export interface Target {
 
 /** What the data plane reads. Answers may be as old as the cache's bound. */
 export interface Catalog {
-  findApiKey(secretHash: SecretHash): Promise<ApiKey | undefined>;
+  findApiKey(secretHash: SecretHash): Promise<Credentials | undefined>;
   findModel(name: string): Promise<ServedModel | undefined>;
   /** Every model, by name. */
   listModels(): Promise<readonly ServedModel[]>;
@@ -119,6 +132,21 @@ export interface AuditEntry {
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
+/** An audit entry as it was recorded. */
+export interface AuditRecord extends AuditEntry {
+  /** Grows with each entry. */
+  readonly id: string;
+  readonly at: Date;
+}
+
+export interface AuditFilter {
+  readonly action?: string;
+  readonly subject?: string;
+  /** Only entries with a smaller id: the last one of the page before. */
+  readonly before?: string;
+  readonly limit: number;
+}
+
 export interface UnknownUpstreams {
   readonly kind: 'unknown_upstreams';
   readonly ids: readonly UpstreamId[];
@@ -146,7 +174,12 @@ export interface CatalogStore extends Catalog {
   findAdmin(secretHash: SecretHash): Promise<string | undefined>;
   hasAdmin(): Promise<boolean>;
   createAdminToken(name: string, secretHash: SecretHash): Promise<void>;
+  /** For changes that another store made, the ledger for one. */
   recordAudit(audit: AuditEntry): Promise<void>;
+  /** Unless there is an entry of this action and subject: for a repeat that can't know whether the first got so far. */
+  recordAuditOnce(audit: AuditEntry): Promise<void>;
+  /** Newest first. */
+  listAudit(filter: AuditFilter): Promise<readonly AuditRecord[]>;
 }
 
 /** A tenant is created with a balance of zero: money comes by a top-up, so that the ledger explains all of it. */

@@ -22,6 +22,8 @@ interface TransactionFacts {
   readonly provider: string | null;
   readonly model: string | null;
   readonly rates: Rates | null;
+  /** What the tenant pays of the rates, in parts per million. */
+  readonly multiplierPpm: bigint | null;
   /** Listed prices per 1,000,000 tokens. */
   readonly inputPrice: Rate | null;
   readonly outputPrice: Rate | null;

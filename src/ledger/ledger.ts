@@ -23,6 +23,8 @@ export interface PendingDraft {
   readonly provider: string;
   readonly model: string;
   readonly rates: Rates;
+  /** What the tenant pays of the rates, in parts per million. */
+  readonly multiplierPpm: bigint;
   readonly inputPrice: Rate | null;
   readonly outputPrice: Rate | null;
   /** ISO date in the tenant's time zone; the request counts in this day and its month. */
@@ -163,7 +165,9 @@ export interface OpenPending {
   readonly periodDay: string;
 }
 
+/** A tenant's row and its open pendings, both of one moment. */
 export interface TenantSnapshot {
+  readonly kind: 'snapshot';
   readonly projection: QuotaProjection;
   readonly openPendings: readonly OpenPending[];
 }
@@ -176,6 +180,11 @@ export interface LimitChanges {
   readonly rpmLimit?: number | null;
   readonly tpmLimit?: number | null;
   readonly rateMultiplierPpm?: bigint;
+}
+
+export interface LimitsChanged {
+  readonly kind: 'changed';
+  readonly projection: QuotaProjection;
 }
 
 export interface TransactionFilter {
@@ -206,7 +215,7 @@ export interface Ledger {
   reverse(
     reversal: Reversal,
   ): Promise<PostedNow | Duplicate | Conflict | AlreadyReversed | NotReversible | UnknownTransaction>;
-  changeLimits(tenantId: TenantId, changes: LimitChanges): Promise<QuotaProjection | UnknownTenant>;
+  changeLimits(tenantId: TenantId, changes: LimitChanges): Promise<LimitsChanged | UnknownTenant>;
   snapshot(tenantId: TenantId): Promise<TenantSnapshot | UnknownTenant>;
   findByTrace(tenantId: TenantId, traceId: TraceId): Promise<Transaction | undefined>;
   findById(id: TransactionId): Promise<Transaction | undefined>;

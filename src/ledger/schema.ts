@@ -55,6 +55,7 @@ export interface Schema {
     input_price: string | null;
     output_price: string | null;
     rates: Record<string, string> | null;
+    multiplier_ppm: NullableInt8;
     cost_amount: string | null;
     seq: NullableInt8;
     balance_before: string | null;

@@ -55,6 +55,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       input_price    numeric(26,9),
       output_price   numeric(26,9),
       rates          jsonb,
+      multiplier_ppm bigint,
       cost_amount    numeric(20,9),
       seq            bigint,
       balance_before numeric(20,9),

@@ -1,0 +1,171 @@
+import type { ApiKeyId, InstanceId, RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
+import {
+  formatAmount,
+  formatRate,
+  type NanoUsd,
+  parseAmount,
+  parseRate,
+  type Rate,
+} from '../domain/money.ts';
+import type { Rates } from '../domain/pricing.ts';
+import type { QuotaProjection } from '../domain/quota.ts';
+import type { Transaction, TransactionType } from '../domain/transaction.ts';
+import type { Usage, UsageMethod } from '../domain/usage.ts';
+
+/** A row of `billing_transaction` as a driver returns it: int8 and numeric as strings, dates as ISO strings. */
+export interface TransactionRow {
+  readonly tenant_id: string;
+  readonly id: string;
+  readonly api_key_id: string | null;
+  readonly trace_id: string;
+  readonly type: string;
+  readonly status: string;
+  readonly amount: string | null;
+  readonly currency: string;
+  readonly hold_amount: string | null;
+  readonly input_tokens: string | null;
+  readonly output_tokens: string | null;
+  readonly usage: Record<string, number> | null;
+  readonly usage_method: string | null;
+  readonly input_price: string | null;
+  readonly output_price: string | null;
+  readonly rates: Record<string, string> | null;
+  readonly multiplier_ppm: string | null;
+  readonly cost_amount: string | null;
+  readonly seq: string | null;
+  readonly balance_before: string | null;
+  readonly balance_after: string | null;
+  readonly provider: string | null;
+  readonly model: string | null;
+  readonly request_hash: string;
+  readonly period_day: string | null;
+  readonly expires_at: Date | null;
+  readonly owner: string | null;
+  readonly reversed_by: string | null;
+  readonly description: string | null;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+}
+
+/** The columns `quota_…` of a statement's result. */
+export interface QuotaRow {
+  readonly tenant_id: string;
+  readonly quota_version: string;
+  readonly quota_balance: string;
+  readonly quota_credit_limit: string;
+  readonly quota_currency: string;
+  readonly quota_time_zone: string;
+  readonly quota_daily_quota: string | null;
+  readonly quota_daily_used: string;
+  readonly quota_daily_period: string | null;
+  readonly quota_monthly_quota: string | null;
+  readonly quota_monthly_used: string;
+  readonly quota_monthly_period: string | null;
+  readonly quota_rpm_limit: string | null;
+  readonly quota_tpm_limit: string | null;
+  readonly quota_rate_multiplier_ppm: string;
+}
+
+function present<T>(value: T | null, column: string): T {
+  if (value === null) throw new Error(`the ledger's row has no ${column}, which its status promises`);
+  return value;
+}
+
+function optional<T, R>(value: T | null, read: (value: T) => R): R | null {
+  return value === null ? null : read(value);
+}
+
+const parsePrice = (text: string): Rate => parseRate(text, 1_000_000);
+
+export function decodeRates(rates: Readonly<Record<string, string>>): Rates {
+  return Object.fromEntries(
+    Object.entries(rates).map(([usageClass, rate]) => [usageClass, BigInt(rate) as Rate]),
+  );
+}
+
+/** Rates as JSON: integers as strings, in nano per 1,000,000 units. */
+export function encodeRates(rates: Rates): Record<string, string> {
+  return Object.fromEntries(Object.entries(rates).map(([usageClass, rate]) => [usageClass, String(rate)]));
+}
+
+export function decodeTransaction(row: TransactionRow): Transaction {
+  const facts = {
+    id: row.id as TransactionId,
+    tenantId: row.tenant_id as TenantId,
+    apiKeyId: row.api_key_id as ApiKeyId | null,
+    traceId: row.trace_id as TraceId,
+    type: row.type as TransactionType,
+    currency: row.currency,
+    requestHash: row.request_hash as RequestHash,
+    holdAmount: optional(row.hold_amount, parseAmount),
+    provider: row.provider,
+    model: row.model,
+    rates: optional(row.rates, decodeRates),
+    multiplierPpm: optional(row.multiplier_ppm, BigInt),
+    inputPrice: optional(row.input_price, parsePrice),
+    outputPrice: optional(row.output_price, parsePrice),
+    periodDay: row.period_day,
+    description: row.description,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+  switch (row.status) {
+    case 'PENDING':
+      return {
+        ...facts,
+        status: 'PENDING',
+        owner: present(row.owner, 'owner') as InstanceId,
+        expiresAt: present(row.expires_at, 'expires_at'),
+      };
+    case 'COMMITTED':
+      return {
+        ...facts,
+        status: 'COMMITTED',
+        amount: parseAmount(present(row.amount, 'amount')),
+        usage: row.usage as Usage | null,
+        usageMethod: row.usage_method as UsageMethod | null,
+        inputTokens: optional(row.input_tokens, Number),
+        outputTokens: optional(row.output_tokens, Number),
+        costAmount: optional(row.cost_amount, parseAmount),
+        seq: Number(present(row.seq, 'seq')),
+        balanceBefore: parseAmount(present(row.balance_before, 'balance_before')),
+        balanceAfter: parseAmount(present(row.balance_after, 'balance_after')),
+        reversedBy: row.reversed_by as TransactionId | null,
+      };
+    case 'VOIDED':
+      return { ...facts, status: 'VOIDED' };
+    default:
+      throw new Error(
+        `the ledger has a transaction of status ${row.status}, which this version doesn't know`,
+      );
+  }
+}
+
+export function decodeProjection(row: QuotaRow): QuotaProjection {
+  return {
+    tenantId: row.tenant_id as TenantId,
+    version: Number(row.quota_version),
+    balance: parseAmount(row.quota_balance),
+    creditLimit: parseAmount(row.quota_credit_limit),
+    currency: row.quota_currency,
+    timeZone: row.quota_time_zone,
+    dailyQuota: optional(row.quota_daily_quota, Number),
+    dailyUsed: Number(row.quota_daily_used),
+    dailyPeriod: row.quota_daily_period,
+    monthlyQuota: optional(row.quota_monthly_quota, Number),
+    monthlyUsed: Number(row.quota_monthly_used),
+    // The column is the month's first day.
+    monthlyPeriod: optional(row.quota_monthly_period, (day) => day.slice(0, 7)),
+    rpmLimit: optional(row.quota_rpm_limit, Number),
+    tpmLimit: optional(row.quota_tpm_limit, Number),
+    rateMultiplierPpm: BigInt(row.quota_rate_multiplier_ppm),
+  };
+}
+
+export function amountParameter(amount: NanoUsd | null): string | null {
+  return amount === null ? null : formatAmount(amount);
+}
+
+export function priceParameter(price: Rate | null): string | null {
+  return price === null ? null : formatRate(price);
+}

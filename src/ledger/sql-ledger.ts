@@ -1,0 +1,177 @@
+import type { Kysely } from 'kysely';
+import type { TenantId, TransactionId } from '../domain/ids.ts';
+import { type NanoUsd, parseAmount } from '../domain/money.ts';
+import type { Transaction } from '../domain/transaction.ts';
+import { type Driver, SqlError } from './drivers/driver.ts';
+import { GroupCommit } from './group-commit.ts';
+import type {
+  AlreadyReversed,
+  Ledger,
+  LimitChanges,
+  NotReversible,
+  OpenPending,
+  Reversal,
+  TransactionFilter,
+  UnknownTransaction,
+} from './ledger.ts';
+import {
+  amountParameter,
+  decodeProjection,
+  decodeTransaction,
+  type QuotaRow,
+  type TransactionRow,
+} from './rows.ts';
+import type { Schema } from './schema.ts';
+import { readStatements } from './sql/statements.ts';
+import {
+  commitWriter,
+  decodePosted,
+  findByTraces,
+  pendingWriter,
+  postWriter,
+  repeated,
+  voidWriter,
+} from './writers.ts';
+
+export interface SqlLedgerOptions {
+  readonly driver: Driver;
+  /** The largest number of rows in one statement. */
+  readonly maxBatch?: number;
+  /** How many new transactions may wait in a lane before more are refused as OVERLOADED. */
+  readonly maxQueue?: number;
+}
+
+interface SnapshotRow extends QuotaRow {
+  readonly open_pendings: readonly {
+    readonly trace_id: string;
+    readonly hold_amount: string;
+    readonly period_day: string;
+  }[];
+}
+
+const uniqueViolation = '23505';
+
+/** The ledger on any SQL engine that has a driver. */
+export function createSqlLedger({ driver, maxBatch = 500, maxQueue = 10_000 }: SqlLedgerOptions): Ledger {
+  const access = { driver, statements: readStatements() };
+  const { statements } = access;
+  const lanes = new GroupCommit({ lanes: driver.parallelism, maxBatch, maxQueue });
+  const pendings = pendingWriter(access);
+  const commits = commitWriter(access);
+  const voids = voidWriter(access);
+  const posts = postWriter(access);
+
+  const findById = async (id: TransactionId) => {
+    const row = await driver.db
+      .selectFrom('billing_transaction')
+      .selectAll()
+      .where('id', '=', id)
+      .executeTakeFirst();
+    return row === undefined ? undefined : decodeTransaction(row);
+  };
+
+  return {
+    createPending: (draft) => lanes.submit(pendings, draft),
+    commitPending: (commit) => lanes.submit(commits, commit),
+    voidPending: (close) => lanes.submit(voids, close),
+    deduct: (deduction) => lanes.submit(posts, { ...deduction, type: 'CHARGE' }),
+    credit: (topUp) =>
+      lanes.submit(posts, { ...topUp, apiKeyId: null, metered: null, model: null, periodDay: null }),
+
+    reverse: async (reversal) => {
+      const row = await postRefund(driver, statements.reverse, reversal);
+      if (row !== undefined) return decodePosted(row);
+      const existing = (await findByTraces(access, [reversal])).values().next().value;
+      if (existing !== undefined) {
+        const answer = repeated(existing, reversal.requestHash);
+        if (answer.kind !== 'unknown_tenant') return answer;
+      }
+      return await whyNotReversed(await findById(reversal.transactionId), reversal.tenantId, findById);
+    },
+
+    changeLimits: async (tenantId, changes) => {
+      const [row] = await driver.query<QuotaRow>(statements.changeLimits, [
+        tenantId,
+        ...limitParameters(changes),
+      ]);
+      return row === undefined
+        ? { kind: 'unknown_tenant' }
+        : { kind: 'changed', projection: decodeProjection(row) };
+    },
+
+    snapshot: async (tenantId) => {
+      const [row] = await driver.query<SnapshotRow>(statements.snapshot, [tenantId]);
+      if (row === undefined) return { kind: 'unknown_tenant' };
+      const openPendings = row.open_pendings.map(
+        (pending): OpenPending => ({
+          traceId: pending.trace_id as OpenPending['traceId'],
+          holdAmount: parseAmount(pending.hold_amount),
+          periodDay: pending.period_day,
+        }),
+      );
+      return { kind: 'snapshot', projection: decodeProjection(row), openPendings };
+    },
+
+    findByTrace: async (tenantId, traceId) =>
+      (await findByTraces(access, [{ tenantId, traceId }])).values().next().value,
+    findById,
+    list: async (filter) => (await listRows(driver.db, filter)).map(decodeTransaction),
+  };
+}
+
+async function postRefund(
+  driver: Driver,
+  statement: string,
+  reversal: Reversal,
+): Promise<(TransactionRow & QuotaRow) | undefined> {
+  const { tenantId, transactionId, id, traceId, requestHash, description } = reversal;
+  const parameters = [tenantId, transactionId, id, traceId, requestHash, description];
+  try {
+    const [row] = await driver.query<TransactionRow & QuotaRow>(statement, parameters);
+    return row;
+  } catch (error) {
+    // The trace id is taken: what took it tells whether this is a repeat or a conflict.
+    if (error instanceof SqlError && error.sqlState === uniqueViolation) return undefined;
+    throw error;
+  }
+}
+
+async function whyNotReversed(
+  original: Transaction | undefined,
+  tenantId: TenantId,
+  findById: (id: TransactionId) => Promise<Transaction | undefined>,
+): Promise<AlreadyReversed | NotReversible | UnknownTransaction> {
+  if (original === undefined || original.tenantId !== tenantId) return { kind: 'unknown_transaction' };
+  if (original.status === 'COMMITTED' && original.reversedBy !== null) {
+    const refund = await findById(original.reversedBy);
+    if (refund?.status === 'COMMITTED') return { kind: 'already_reversed', transaction: refund };
+  }
+  return { kind: 'not_reversible', transaction: original };
+}
+
+function limitParameters(changes: LimitChanges): unknown[] {
+  const pair = <T>(value: T | undefined, write: (value: T) => unknown): unknown[] =>
+    value === undefined ? [false, null] : [true, write(value)];
+  const asIs = (value: number | null) => value;
+  return [
+    ...pair(changes.creditLimit, (amount: NanoUsd) => amountParameter(amount)),
+    ...pair(changes.dailyQuota, asIs),
+    ...pair(changes.monthlyQuota, asIs),
+    ...pair(changes.rpmLimit, asIs),
+    ...pair(changes.tpmLimit, asIs),
+    ...pair(changes.rateMultiplierPpm, (ppm: bigint) => ppm.toString()),
+  ];
+}
+
+/** Newest first: ids are UUIDv7. */
+function listRows(db: Kysely<Schema>, filter: TransactionFilter): Promise<TransactionRow[]> {
+  let query = db.selectFrom('billing_transaction').selectAll().orderBy('id', 'desc').limit(filter.limit);
+  if (filter.tenantId !== undefined) query = query.where('tenant_id', '=', filter.tenantId);
+  if (filter.status !== undefined) query = query.where('status', '=', filter.status);
+  if (filter.type !== undefined) query = query.where('type', '=', filter.type);
+  if (filter.traceId !== undefined) query = query.where('trace_id', '=', filter.traceId);
+  if (filter.fromMs !== undefined) query = query.where('created_at', '>=', new Date(filter.fromMs));
+  if (filter.toMs !== undefined) query = query.where('created_at', '<', new Date(filter.toMs));
+  if (filter.before !== undefined) query = query.where('id', '<', filter.before);
+  return query.execute();
+}

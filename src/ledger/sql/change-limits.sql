@@ -1,0 +1,27 @@
+-- Changes a tenant's limits.
+--
+-- Parameters: $1 tenant_id text, then for each limit whether it changes and its new value:
+--   $2, $3 credit_limit, currency units     $4, $5 daily_quota int8 or null
+--   $6, $7 monthly_quota int8 or null       $8, $9 rpm_limit int8 or null
+--   $10, $11 tpm_limit int8 or null         $12, $13 rate_multiplier_ppm int8
+--
+-- Result: one row, the quota row as {quota_…}; or none where there is no such tenant.
+UPDATE tenant_quota q
+SET
+  credit_limit = CASE WHEN $2::boolean THEN $3::numeric ELSE q.credit_limit END,
+  daily_quota = CASE WHEN $4::boolean THEN $5::bigint ELSE q.daily_quota END,
+  monthly_quota = CASE WHEN $6::boolean THEN $7::bigint ELSE q.monthly_quota END,
+  rpm_limit = CASE WHEN $8::boolean THEN $9::bigint ELSE q.rpm_limit END,
+  tpm_limit = CASE WHEN $10::boolean THEN $11::bigint ELSE q.tpm_limit END,
+  rate_multiplier_ppm = CASE WHEN $12::boolean THEN $13::bigint ELSE q.rate_multiplier_ppm END,
+  version = q.version + 1,
+  updated_at = now()
+WHERE q.tenant_id = $1
+RETURNING
+  q.tenant_id,
+  q.version AS quota_version, q.balance AS quota_balance, q.credit_limit AS quota_credit_limit,
+  q.currency AS quota_currency, q.time_zone AS quota_time_zone, q.daily_quota AS quota_daily_quota,
+  q.daily_used AS quota_daily_used, q.daily_period AS quota_daily_period,
+  q.monthly_quota AS quota_monthly_quota, q.monthly_used AS quota_monthly_used,
+  q.monthly_period AS quota_monthly_period, q.rpm_limit AS quota_rpm_limit, q.tpm_limit AS quota_tpm_limit,
+  q.rate_multiplier_ppm AS quota_rate_multiplier_ppm

@@ -1,0 +1,113 @@
+-- Writes transactions that are COMMITTED from the start: top-ups, adjustments and deductions.
+--
+-- Parameters, one array element per item:
+--   $1 tenant_id text        $2 id uuid             $3 api_key_id text or null  $4 trace_id text
+--   $5 type text             $6 amount, currency units: a CHARGE takes it, every other type adds it
+--   $7 usage, jsonb as text, or null                $8 usage_method text or null
+--   $9 input_tokens int8 or null                    $10 output_tokens int8 or null
+--   $11 model text or null   $12 request_hash text  $13 period_day date, or null: counts no request
+--   $14 description text or null
+--
+-- Result: a row per item that was written, the transaction's columns, with the tenant's quota
+-- row after the whole batch as {quota_…}. An item without a row: its trace id exists, or its tenant
+-- doesn't. A unique violation means that another process wrote a trace id of this batch in this very
+-- moment: nothing was written, and the same again finds its row.
+WITH item AS (
+  SELECT *
+  FROM unnest(
+    $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::text[], $8::text[],
+    $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::date[], $14::text[]
+  ) WITH ORDINALITY AS i (
+    tenant_id, id, api_key_id, trace_id, type, amount, usage, usage_method, input_tokens, output_tokens,
+    model, request_hash, period_day, description, position
+  )
+),
+tenant AS MATERIALIZED (
+  SELECT q.*
+  FROM tenant_quota q
+  WHERE q.tenant_id = ANY ($1::text[])
+  ORDER BY q.tenant_id
+  FOR UPDATE
+),
+fresh AS MATERIALIZED (
+  SELECT i.*, CASE i.type WHEN 'CHARGE' THEN -i.amount ELSE i.amount END AS effect
+  FROM item i
+  JOIN tenant t ON t.tenant_id = i.tenant_id
+  WHERE NOT EXISTS (
+    SELECT FROM billing_transaction b WHERE b.tenant_id = i.tenant_id AND b.trace_id = i.trace_id
+  )
+),
+numbered AS (
+  SELECT
+    f.*,
+    t.currency,
+    t.last_seq + row_number() OVER running AS seq,
+    t.balance + sum(f.effect) OVER running AS balance_after
+  FROM fresh f
+  JOIN tenant t ON t.tenant_id = f.tenant_id
+  WINDOW running AS (PARTITION BY f.tenant_id ORDER BY f.position)
+),
+posted AS (
+  INSERT INTO billing_transaction (
+    tenant_id, id, api_key_id, trace_id, type, status, amount, currency, usage, usage_method,
+    input_tokens, output_tokens, model, request_hash, period_day, description, seq, balance_before,
+    balance_after
+  )
+  SELECT
+    n.tenant_id, n.id, n.api_key_id, n.trace_id, n.type, 'COMMITTED', n.amount, n.currency,
+    n.usage::jsonb, n.usage_method, n.input_tokens, n.output_tokens, n.model, n.request_hash,
+    n.period_day, n.description, n.seq, n.balance_after - n.effect, n.balance_after
+  FROM numbered n
+  RETURNING *
+),
+current_period AS (
+  SELECT
+    t.tenant_id,
+    greatest(t.daily_period, max(n.period_day)) AS day,
+    greatest(t.monthly_period, max(date_trunc('month', n.period_day)::date)) AS month
+  FROM numbered n
+  JOIN tenant t ON t.tenant_id = n.tenant_id
+  GROUP BY t.tenant_id, t.daily_period, t.monthly_period
+),
+total AS (
+  SELECT
+    n.tenant_id,
+    max(n.seq) AS last_seq,
+    sum(n.effect) AS effect,
+    count(*) FILTER (WHERE n.period_day = c.day) AS in_day,
+    count(*) FILTER (WHERE date_trunc('month', n.period_day)::date = c.month) AS in_month,
+    c.day,
+    c.month
+  FROM numbered n
+  JOIN current_period c ON c.tenant_id = n.tenant_id
+  GROUP BY n.tenant_id, c.day, c.month
+),
+updated AS (
+  UPDATE tenant_quota q
+  SET
+    balance = t.balance + s.effect,
+    last_seq = s.last_seq,
+    daily_used = CASE WHEN t.daily_period IS NOT DISTINCT FROM s.day THEN t.daily_used ELSE 0 END + s.in_day,
+    daily_period = s.day,
+    daily_reset_at = (s.day + 1)::timestamp AT TIME ZONE t.time_zone,
+    monthly_used =
+      CASE WHEN t.monthly_period IS NOT DISTINCT FROM s.month THEN t.monthly_used ELSE 0 END + s.in_month,
+    monthly_period = s.month,
+    monthly_reset_at = (s.month + interval '1 month')::timestamp AT TIME ZONE t.time_zone,
+    version = t.version + 1,
+    updated_at = now()
+  FROM total s
+  JOIN tenant t ON t.tenant_id = s.tenant_id
+  WHERE q.tenant_id = s.tenant_id
+  RETURNING
+    q.tenant_id,
+    q.version AS quota_version, q.balance AS quota_balance, q.credit_limit AS quota_credit_limit,
+    q.currency AS quota_currency, q.time_zone AS quota_time_zone, q.daily_quota AS quota_daily_quota,
+    q.daily_used AS quota_daily_used, q.daily_period AS quota_daily_period,
+    q.monthly_quota AS quota_monthly_quota, q.monthly_used AS quota_monthly_used,
+    q.monthly_period AS quota_monthly_period, q.rpm_limit AS quota_rpm_limit,
+    q.tpm_limit AS quota_tpm_limit, q.rate_multiplier_ppm AS quota_rate_multiplier_ppm
+)
+SELECT p.*, u.*
+FROM posted p
+JOIN updated u ON u.tenant_id = p.tenant_id

@@ -1,0 +1,58 @@
+-- Undoes a COMMITTED transaction by a REFUND of the opposite effect, and marks it as undone.
+--
+-- Parameters:
+--   $1 tenant_id text   $2 id uuid of the transaction to undo
+--   $3 id uuid of the REFUND   $4 trace_id text   $5 request_hash text   $6 description text or null
+--
+-- Result: one row, the REFUND's columns, with the tenant's quota row as {quota_…}; or none
+-- where there was nothing to undo: unknown, not COMMITTED, itself a REFUND, or undone before.
+WITH tenant AS MATERIALIZED (
+  SELECT q.* FROM tenant_quota q WHERE q.tenant_id = $1 FOR UPDATE
+),
+original AS MATERIALIZED (
+  SELECT b.*, CASE b.type WHEN 'CHARGE' THEN b.amount ELSE -b.amount END AS refund
+  FROM tenant t
+  JOIN billing_transaction b ON b.tenant_id = t.tenant_id
+  WHERE b.id = $2::uuid AND b.status = 'COMMITTED' AND b.type <> 'REFUND' AND b.reversed_by IS NULL
+  FOR UPDATE OF b
+),
+posted AS (
+  INSERT INTO billing_transaction (
+    tenant_id, id, api_key_id, trace_id, type, status, amount, currency, provider, model, request_hash,
+    description, seq, balance_before, balance_after
+  )
+  SELECT
+    t.tenant_id, $3::uuid, o.api_key_id, $4, 'REFUND', 'COMMITTED', o.refund, t.currency, o.provider,
+    o.model, $5, $6, t.last_seq + 1, t.balance, t.balance + o.refund
+  FROM original o
+  JOIN tenant t ON t.tenant_id = o.tenant_id
+  RETURNING *
+),
+marked AS (
+  UPDATE billing_transaction b
+  SET reversed_by = $3::uuid, updated_at = now()
+  FROM original o
+  WHERE b.tenant_id = o.tenant_id AND b.id = o.id
+),
+updated AS (
+  UPDATE tenant_quota q
+  SET
+    balance = p.balance_after,
+    last_seq = p.seq,
+    version = t.version + 1,
+    updated_at = now()
+  FROM posted p
+  JOIN tenant t ON t.tenant_id = p.tenant_id
+  WHERE q.tenant_id = p.tenant_id
+  RETURNING
+    q.tenant_id,
+    q.version AS quota_version, q.balance AS quota_balance, q.credit_limit AS quota_credit_limit,
+    q.currency AS quota_currency, q.time_zone AS quota_time_zone, q.daily_quota AS quota_daily_quota,
+    q.daily_used AS quota_daily_used, q.daily_period AS quota_daily_period,
+    q.monthly_quota AS quota_monthly_quota, q.monthly_used AS quota_monthly_used,
+    q.monthly_period AS quota_monthly_period, q.rpm_limit AS quota_rpm_limit,
+    q.tpm_limit AS quota_tpm_limit, q.rate_multiplier_ppm AS quota_rate_multiplier_ppm
+)
+SELECT p.*, u.*
+FROM posted p
+JOIN updated u ON u.tenant_id = p.tenant_id

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+
+/** The ledger's statements, one file each; a file's head tells its parameters and results. */
+export interface Statements {
+  readonly createPending: string;
+  readonly commitPending: string;
+  readonly voidPending: string;
+  readonly post: string;
+  readonly reverse: string;
+  readonly changeLimits: string;
+  readonly findByTrace: string;
+  readonly snapshot: string;
+}
+
+function read(name: string): string {
+  return readFileSync(new URL(`./${name}.sql`, import.meta.url), 'utf8');
+}
+
+export function readStatements(): Statements {
+  return {
+    createPending: read('create-pending'),
+    commitPending: read('commit-pending'),
+    voidPending: read('void-pending'),
+    post: read('post'),
+    reverse: read('reverse'),
+    changeLimits: read('change-limits'),
+    findByTrace: read('find-by-trace'),
+    snapshot: read('snapshot'),
+  };
+}

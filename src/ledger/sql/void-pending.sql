@@ -1,0 +1,45 @@
+-- Closes PENDING transactions without a charge. The balance, its version and the counters don't change.
+--
+-- Parameters, one array element per item:
+--   $1 tenant_id text   $2 trace_id text   $3 description text
+--   $4 outcome text     $5 stream boolean  $6 stream_completed boolean or null
+--   $7 stream_error text or null           $8 finish_reason text or null
+--   $9 latency_ms       $10 time_to_first_byte_ms or null
+--
+-- Result: a row {tenant_id, trace_id} per item that was voided. An item without a row wasn't PENDING.
+WITH item AS (
+  SELECT *
+  FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::text[], $8::text[],
+    $9::double precision[], $10::double precision[]
+  ) AS i (
+    tenant_id, trace_id, description, outcome, stream, stream_completed, stream_error, finish_reason,
+    latency_ms, time_to_first_byte_ms
+  )
+),
+pending AS MATERIALIZED (
+  SELECT b.id, i.*
+  FROM item i
+  JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.trace_id = i.trace_id
+  WHERE b.status = 'PENDING'
+  ORDER BY b.tenant_id, b.id
+  FOR UPDATE OF b
+),
+closed AS (
+  UPDATE billing_transaction b
+  SET status = 'VOIDED', description = p.description, updated_at = now()
+  FROM pending p
+  WHERE b.tenant_id = p.tenant_id AND b.id = p.id
+  RETURNING b.tenant_id, b.id, b.trace_id
+),
+recorded AS (
+  INSERT INTO usage_record (
+    tenant_id, transaction_id, outcome, stream, stream_completed, stream_error, finish_reason,
+    latency_ms, time_to_first_byte_ms
+  )
+  SELECT
+    p.tenant_id, p.id, p.outcome, p.stream, p.stream_completed, p.stream_error, p.finish_reason,
+    p.latency_ms, p.time_to_first_byte_ms
+  FROM pending p
+)
+SELECT tenant_id, trace_id FROM closed
