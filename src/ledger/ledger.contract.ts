@@ -53,6 +53,7 @@ function commitOf(draft: PendingDraft, amount: string, changes: Partial<Commit> 
   return {
     tenantId: draft.tenantId,
     traceId: draft.traceId,
+    transactionId: draft.id,
     amount: parseAmount(amount),
     metered: { usage: { input: 100, output: 200 }, method: 'usage' },
     costAmount: null,
@@ -66,6 +67,7 @@ function voidOf(draft: PendingDraft): Void {
   return {
     tenantId: draft.tenantId,
     traceId: draft.traceId,
+    transactionId: draft.id,
     description: 'upstream refused',
     record: { ...record, outcome: 'upstream_refused' },
   };
@@ -301,6 +303,16 @@ export function describeLedger(name: string, open: () => Promise<Driver>): void 
       expect(await ledger.deduct(deductionFor(nobody, '1'))).toEqual({ kind: 'unknown_tenant' });
       expect(await ledger.snapshot(nobody)).toEqual({ kind: 'unknown_tenant' });
       expect(await ledger.changeLimits(nobody, {})).toEqual({ kind: 'unknown_tenant' });
+    });
+
+    it("does not close another request's pending under the same trace id", async () => {
+      const tenantId = await newTenant();
+      const draft = draftFor(tenantId);
+      await ledger.createPending(draft);
+      const stranger = { ...draft, id: randomUUIDv7() as TransactionId };
+      expect(await ledger.voidPending(voidOf(stranger))).toEqual({ kind: 'unknown_transaction' });
+      expect(await ledger.commitPending(commitOf(stranger, '1'))).toEqual({ kind: 'unknown_transaction' });
+      expect(await ledger.findByTrace(tenantId, draft.traceId)).toMatchObject({ status: 'PENDING' });
     });
 
     it('lets a poison item fail alone, not its batch', async () => {
@@ -548,7 +560,7 @@ export function describeLedger(name: string, open: () => Promise<Driver>): void 
           await Promise.all(
             commands.map(async ({ kind, amount, trace }) => {
               const traceId = `trace-${trace}` as TraceId;
-              const effect = await commands[kind]!(tenantId, formatAmount(nano(amount)), traceId);
+              const effect = await runCommand[kind]!(tenantId, formatAmount(nano(amount)), traceId);
               if (effect !== null) {
                 expect(effects.has(`${effect.traceId}`)).toBe(false);
                 effects.set(effect.traceId, effect.amount);
@@ -564,43 +576,45 @@ export function describeLedger(name: string, open: () => Promise<Driver>): void 
     });
 
     /** One command a kind; each answers the change of the balance that it claims to have made, if any. */
-    const commands: Record<string, (tenantId: TenantId, text: string, traceId: TraceId) => Promise<Effect>> =
-      {
-        deduct: async (tenantId, text, traceId) => {
-          const answer = await ledger.deduct(deductionFor(tenantId, text, { traceId }));
-          return answer.kind === 'posted' ? { traceId, amount: -answer.amount } : null;
-        },
-        credit: async (tenantId, text, traceId) => {
-          const answer = await ledger.credit(topUpFor(tenantId, text, { traceId }));
-          return answer.kind === 'posted' ? { traceId, amount: answer.amount } : null;
-        },
-        commit: async (tenantId, text, traceId) => {
-          const draft = draftFor(tenantId, { traceId });
-          await ledger.createPending(draft);
-          const answer = await ledger.commitPending(commitOf(draft, text));
-          return answer.kind === 'committed' ? { traceId, amount: -answer.amount } : null;
-        },
-        void: async (tenantId, _, traceId) => {
-          const draft = draftFor(tenantId, { traceId });
-          await ledger.createPending(draft);
-          await ledger.voidPending(voidOf(draft));
-          return null;
-        },
-        reverse: async (tenantId, _, traceId) => {
-          const original = await ledger.findByTrace(tenantId, traceId);
-          if (original === undefined) return null;
-          const refundTrace = `undo-${traceId}` as TraceId;
-          const answer = await ledger.reverse({
-            tenantId,
-            transactionId: original.id,
-            id: randomUUIDv7() as TransactionId,
-            traceId: refundTrace,
-            requestHash: hashRequest(refundTrace),
-            description: null,
-          });
-          return answer.kind === 'posted' ? { traceId: refundTrace, amount: answer.amount } : null;
-        },
-      };
+    const runCommand: Record<
+      string,
+      (tenantId: TenantId, text: string, traceId: TraceId) => Promise<Effect>
+    > = {
+      deduct: async (tenantId, text, traceId) => {
+        const answer = await ledger.deduct(deductionFor(tenantId, text, { traceId }));
+        return answer.kind === 'posted' ? { traceId, amount: -answer.amount } : null;
+      },
+      credit: async (tenantId, text, traceId) => {
+        const answer = await ledger.credit(topUpFor(tenantId, text, { traceId }));
+        return answer.kind === 'posted' ? { traceId, amount: answer.amount } : null;
+      },
+      commit: async (tenantId, text, traceId) => {
+        const draft = draftFor(tenantId, { traceId });
+        await ledger.createPending(draft);
+        const answer = await ledger.commitPending(commitOf(draft, text));
+        return answer.kind === 'committed' ? { traceId, amount: -answer.amount } : null;
+      },
+      void: async (tenantId, _, traceId) => {
+        const draft = draftFor(tenantId, { traceId });
+        await ledger.createPending(draft);
+        await ledger.voidPending(voidOf(draft));
+        return null;
+      },
+      reverse: async (tenantId, _, traceId) => {
+        const original = await ledger.findByTrace(tenantId, traceId);
+        if (original === undefined) return null;
+        const refundTrace = `undo-${traceId}` as TraceId;
+        const answer = await ledger.reverse({
+          tenantId,
+          transactionId: original.id,
+          id: randomUUIDv7() as TransactionId,
+          traceId: refundTrace,
+          requestHash: hashRequest(refundTrace),
+          description: null,
+        });
+        return answer.kind === 'posted' ? { traceId: refundTrace, amount: answer.amount } : null;
+      },
+    };
   });
 }
 

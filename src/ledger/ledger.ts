@@ -54,9 +54,11 @@ export interface UnknownTenant {
   readonly kind: 'unknown_tenant';
 }
 
+/** Closes the caller's own pending: another's under the same trace id is never touched. */
 export interface Commit {
   readonly tenantId: TenantId;
   readonly traceId: TraceId;
+  readonly transactionId: TransactionId;
   readonly amount: NanoUsd;
   readonly metered: MeteredUsage;
   readonly costAmount: NanoUsd | null;
@@ -96,6 +98,7 @@ export interface UnknownTransaction {
 export interface Void {
   readonly tenantId: TenantId;
   readonly traceId: TraceId;
+  readonly transactionId: TransactionId;
   /** Why nothing is charged, for people. */
   readonly description: string;
   readonly record: UsageRecord;

@@ -1,4 +1,4 @@
-import type { RequestHash, TenantId, TraceId } from '../domain/ids.ts';
+import type { RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { parseAmount } from '../domain/money.ts';
 import type { Transaction, UsageRecord } from '../domain/transaction.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
@@ -121,8 +121,8 @@ export function pendingWriter(
 
 type ClosedBefore = AlreadyCommitted | AlreadyVoided | UnknownTransaction;
 
-function closedBefore(transaction: Transaction | undefined): ClosedBefore {
-  if (transaction === undefined) return { kind: 'unknown_transaction' };
+function closedBefore(transaction: Transaction | undefined, id: TransactionId): ClosedBefore {
+  if (transaction?.id !== id) return { kind: 'unknown_transaction' };
   switch (transaction.status) {
     case 'COMMITTED':
       return { kind: 'already_committed', transaction };
@@ -144,7 +144,6 @@ const recordColumns = [
 ];
 
 interface CommittedRow extends QuotaRow {
-  readonly trace_id: string;
   readonly id: string;
   readonly amount: string;
   readonly seq: string;
@@ -173,7 +172,7 @@ export function commitWriter(access: Access): BatchWriter<Commit, Committed | Cl
         columns<Commit>(
           commits,
           tenantOf,
-          identityOf,
+          (commit) => commit.transactionId,
           (commit) => amountParameter(commit.amount),
           (commit) => JSON.stringify(commit.metered.usage),
           (commit) => commit.metered.method,
@@ -184,14 +183,15 @@ export function commitWriter(access: Access): BatchWriter<Commit, Committed | Cl
           ...recordColumns,
         ),
       );
-      const closed = new Map(rows.map((row) => [`${row.tenant_id}\n${row.trace_id}`, row]));
+      const closed = new Map<string, CommittedRow>(rows.map((row) => [row.id, row]));
       const before = await findByTraces(
         access,
-        commits.filter((commit) => !closed.has(keyOf(commit))),
+        commits.filter((commit) => !closed.has(commit.transactionId)),
       );
       return commits.map((commit) => {
-        const row = closed.get(keyOf(commit));
-        return row === undefined ? closedBefore(before.get(keyOf(commit))) : decodeCommitted(row);
+        const row = closed.get(commit.transactionId);
+        if (row !== undefined) return decodeCommitted(row);
+        return closedBefore(before.get(keyOf(commit)), commit.transactionId);
       });
     },
   };
@@ -203,17 +203,25 @@ export function voidWriter(access: Access): BatchWriter<Void, Voided | ClosedBef
     identityOf,
     refusedWhenFull: false,
     write: async (voids) => {
-      const rows = await access.driver.query<{ tenant_id: string; trace_id: string }>(
+      const rows = await access.driver.query<{ id: string }>(
         access.statements.voidPending,
-        columns<Void>(voids, tenantOf, identityOf, (close) => close.description, ...recordColumns),
+        columns<Void>(
+          voids,
+          tenantOf,
+          (close) => close.transactionId,
+          (close) => close.description,
+          ...recordColumns,
+        ),
       );
-      const closed = new Set(rows.map((row) => `${row.tenant_id}\n${row.trace_id}`));
+      const closed = new Set<string>(rows.map((row) => row.id));
       const before = await findByTraces(
         access,
-        voids.filter((close) => !closed.has(keyOf(close))),
+        voids.filter((close) => !closed.has(close.transactionId)),
       );
       return voids.map((close) =>
-        closed.has(keyOf(close)) ? { kind: 'voided' } : closedBefore(before.get(keyOf(close))),
+        closed.has(close.transactionId)
+          ? { kind: 'voided' }
+          : closedBefore(before.get(keyOf(close)), close.transactionId),
       );
     },
   };

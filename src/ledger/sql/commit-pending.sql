@@ -2,14 +2,14 @@
 -- usage records in one transaction.
 --
 -- Parameters, one array element per item:
---   $1 tenant_id text        $2 trace_id text         $3 amount, currency units
+--   $1 tenant_id text        $2 id uuid         $3 amount, currency units
 --   $4 usage, jsonb as text  $5 usage_method text     $6 input_tokens int8    $7 output_tokens int8
 --   $8 cost_amount, currency units, or null           $9 provider text, or null to keep the pending's
 --   $10 outcome text         $11 stream boolean       $12 stream_completed boolean or null
 --   $13 stream_error text or null                     $14 finish_reason text or null
 --   $15 latency_ms           $16 time_to_first_byte_ms or null
 --
--- Result: a row per item that was closed, {tenant_id, trace_id, id, amount, seq, balance_after} with the
+-- Result: a row per item that was closed, {id, amount, seq, balance_after} with the
 -- tenant's quota row after the whole batch as {quota_…}. An item without a row wasn't PENDING.
 --
 -- The tenants' rows are locked first and in order: two batches that share tenants can't deadlock, and
@@ -17,11 +17,11 @@
 WITH item AS (
   SELECT *
   FROM unnest(
-    $1::text[], $2::text[], $3::numeric[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+    $1::text[], $2::uuid[], $3::numeric[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
     $8::numeric[], $9::text[], $10::text[], $11::boolean[], $12::boolean[], $13::text[], $14::text[],
     $15::double precision[], $16::double precision[]
   ) WITH ORDINALITY AS i (
-    tenant_id, trace_id, amount, usage, usage_method, input_tokens, output_tokens, cost_amount,
+    tenant_id, id, amount, usage, usage_method, input_tokens, output_tokens, cost_amount,
     provider, outcome, stream, stream_completed, stream_error, finish_reason, latency_ms,
     time_to_first_byte_ms, position
   )
@@ -34,10 +34,10 @@ tenant AS MATERIALIZED (
   FOR UPDATE
 ),
 pending AS MATERIALIZED (
-  SELECT b.id, b.period_day, i.*
+  SELECT b.period_day, i.*
   FROM item i
   JOIN tenant t ON t.tenant_id = i.tenant_id
-  JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.trace_id = i.trace_id
+  JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.id = i.id
   WHERE b.status = 'PENDING'
   FOR UPDATE OF b
 ),
@@ -128,7 +128,7 @@ updated AS (
     q.monthly_period AS quota_monthly_period, q.rpm_limit AS quota_rpm_limit,
     q.tpm_limit AS quota_tpm_limit, q.rate_multiplier_ppm AS quota_rate_multiplier_ppm
 )
-SELECT n.trace_id, n.id, n.amount, n.seq, n.balance_after, u.*
+SELECT n.id, n.amount, n.seq, n.balance_after, u.*
 FROM numbered n
 JOIN closed c ON c.id = n.id
 JOIN updated u ON u.tenant_id = n.tenant_id

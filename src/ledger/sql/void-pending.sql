@@ -1,26 +1,26 @@
 -- Closes PENDING transactions without a charge. The balance, its version and the counters don't change.
 --
 -- Parameters, one array element per item:
---   $1 tenant_id text   $2 trace_id text   $3 description text
+--   $1 tenant_id text   $2 id uuid   $3 description text
 --   $4 outcome text     $5 stream boolean  $6 stream_completed boolean or null
 --   $7 stream_error text or null           $8 finish_reason text or null
 --   $9 latency_ms       $10 time_to_first_byte_ms or null
 --
--- Result: a row {tenant_id, trace_id} per item that was voided. An item without a row wasn't PENDING.
+-- Result: a row {id} per item that was voided. An item without a row wasn't PENDING.
 WITH item AS (
   SELECT *
   FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::text[], $8::text[],
+    $1::text[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::text[], $8::text[],
     $9::double precision[], $10::double precision[]
   ) AS i (
-    tenant_id, trace_id, description, outcome, stream, stream_completed, stream_error, finish_reason,
+    tenant_id, id, description, outcome, stream, stream_completed, stream_error, finish_reason,
     latency_ms, time_to_first_byte_ms
   )
 ),
 pending AS MATERIALIZED (
-  SELECT b.id, i.*
+  SELECT i.*
   FROM item i
-  JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.trace_id = i.trace_id
+  JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.id = i.id
   WHERE b.status = 'PENDING'
   ORDER BY b.tenant_id, b.id
   FOR UPDATE OF b
@@ -30,7 +30,7 @@ closed AS (
   SET status = 'VOIDED', description = p.description, updated_at = now()
   FROM pending p
   WHERE b.tenant_id = p.tenant_id AND b.id = p.id
-  RETURNING b.tenant_id, b.id, b.trace_id
+  RETURNING b.id
 ),
 recorded AS (
   INSERT INTO usage_record (
@@ -42,4 +42,4 @@ recorded AS (
     p.latency_ms, p.time_to_first_byte_ms
   FROM pending p
 )
-SELECT tenant_id, trace_id FROM closed
+SELECT id FROM closed

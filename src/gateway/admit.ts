@@ -1,0 +1,151 @@
+import type { TenantTerms } from '../catalog/catalog.ts';
+import type { DialectRequest } from '../dialects/dialect.ts';
+import type { Clock } from '../domain/clock.ts';
+import { type Refusal, refusal, unreachable } from '../domain/errors.ts';
+import type { TenantId, TraceId } from '../domain/ids.ts';
+import { formatAmount, type NanoUsd } from '../domain/money.ts';
+import { affordableOutput, type HoldRates, holdRates, type Rates, worstCharge } from '../domain/pricing.ts';
+import type { Admitted, Cold, Denied, HotState, Settled } from '../hot-state/hot-state.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+
+export interface AdmitOptions {
+  readonly hotState: HotState;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+}
+
+export interface Asked {
+  readonly tenantId: TenantId;
+  readonly traceId: TraceId;
+  readonly request: DialectRequest;
+  readonly rates: Rates;
+  readonly terms: TenantTerms;
+  /** The most that the model can produce for one choice; null is unknown. */
+  readonly modelMaximum: number | null;
+}
+
+/** The hold is placed. */
+export interface Admission {
+  readonly kind: 'admission';
+  readonly holdAmount: NanoUsd;
+  readonly periodDay: string;
+  /** Written into the request where the balance affords less than the model could produce. */
+  readonly clampedOutput: number | null;
+}
+
+/** A request that sets no maximum, for a model whose own maximum isn't known, is expected to stay below. */
+const assumedMaximum = 32_768;
+
+/** An answer is not cut to less than this for want of money: it is refused, and the client can choose. */
+const minimumClamp = 256;
+
+/** A concurrent request may take the money between an answer and the next check: so often it is tried. */
+const maxAttempts = 4;
+
+/**
+ * Reserves the worst case. A maximum that the client set stands: what it can't pay is refused. One that
+ * it didn't set is what the balance affords, up to the model's own.
+ */
+export async function admit(asked: Asked, options: AdmitOptions): Promise<Admission | Settled | Refusal> {
+  const size = holdSizer(asked);
+  const limit = asked.request.maxOutputTokens ?? asked.modelMaximum ?? assumedMaximum;
+  let output = limit;
+  for (let attempt = 1; ; attempt++) {
+    const answer = await check(asked, size.holdOf(output), options);
+    if (answer.kind === 'admitted') {
+      const clampedOutput = output < limit ? output : null;
+      return {
+        kind: 'admission',
+        holdAmount: size.holdOf(output),
+        periodDay: answer.periodDay,
+        clampedOutput,
+      };
+    }
+    if (answer.kind !== 'denied') return answer;
+    const affordable = answer.limit === 'balance' ? size.affordable(answer.remaining.available) : null;
+    const mayClamp = asked.request.maxOutputTokens === null && attempt < maxAttempts;
+    if (affordable === null || !mayClamp || affordable < minimumClamp) {
+      return denial(answer, size.holdOf(output), affordable, options.clock.now());
+    }
+    output = Math.min(affordable, limit);
+  }
+}
+
+interface HoldSizer {
+  holdOf(outputTokens: number): NanoUsd;
+  /** Output tokens of each choice that `available` pays for; null where output is free. */
+  affordable(available: NanoUsd): number | null;
+}
+
+function holdSizer({ request, rates, terms }: Asked): HoldSizer {
+  const dearest: HoldRates = holdRates(rates);
+  const { estimatedInputTokens: input, choices } = request;
+  return {
+    holdOf: (output) => worstCharge(input, output * choices, dearest, terms.rateMultiplierPpm),
+    affordable: (available) => {
+      const output = affordableOutput(available, input, dearest, terms.rateMultiplierPpm);
+      return output === null ? null : Math.floor(output / choices);
+    },
+  };
+}
+
+type Checked = Admitted | Denied | Settled | Refusal;
+
+/** A cold tenant is loaded from the ledger, then asked again. */
+async function check(
+  asked: Asked,
+  holdAmount: NanoUsd,
+  { hotState, ledger }: AdmitOptions,
+): Promise<Checked> {
+  const { tenantId, traceId } = asked;
+  const first: Checked | Cold = await hotState.check({ tenantId, traceId, holdAmount });
+  if (first.kind !== 'cold') return first;
+  const snapshot = await ledger.snapshot(tenantId);
+  if (snapshot.kind === 'unknown_tenant') {
+    return refusal('API_KEY_INVALID', 'The tenant of this API key does not exist any more.');
+  }
+  await hotState.load(snapshot);
+  const second: Checked | Cold = await hotState.check({ tenantId, traceId, holdAmount });
+  // Flushed again in this very moment: the client's retry finds it loaded.
+  if (second.kind === 'cold') return refusal('HOT_STATE_UNAVAILABLE', 'Try again. Nothing was charged.');
+  return second;
+}
+
+function denial(
+  { limit, remaining, freesAtMs }: Denied,
+  holdAmount: NanoUsd,
+  affordable: number | null,
+  nowMs: number,
+): Refusal {
+  const retry =
+    freesAtMs === null ? {} : { retryAfterSeconds: Math.max(1, Math.ceil((freesAtMs - nowMs) / 1000)) };
+  switch (limit) {
+    case 'balance':
+      return refusal('QUOTA_BALANCE_EXCEEDED', balanceMessage(remaining.available, holdAmount, affordable));
+    case 'daily_requests':
+      return refusal(
+        'QUOTA_DAILY_EXCEEDED',
+        "The day's requests are used up. Nothing was charged; they begin anew at midnight.",
+        retry,
+      );
+    case 'monthly_requests':
+      return refusal(
+        'QUOTA_MONTHLY_EXCEEDED',
+        "The month's requests are used up. Nothing was charged; they begin anew with the month.",
+        retry,
+      );
+    default:
+      return unreachable(limit);
+  }
+}
+
+function balanceMessage(available: NanoUsd, holdAmount: NanoUsd, affordable: number | null): string {
+  const advice =
+    affordable === null || affordable <= 0
+      ? 'Top up the balance.'
+      : `Ask for at most ${affordable} output tokens, or top up the balance.`;
+  return (
+    `This request may cost up to ${formatAmount(holdAmount)}, and ${formatAmount(available)} is available ` +
+    `(affordable output tokens: ${Math.max(0, affordable ?? 0)}). Nothing was charged. ${advice}`
+  );
+}

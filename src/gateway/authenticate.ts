@@ -1,0 +1,56 @@
+import type { ApiKey, Catalog, Credentials } from '../catalog/catalog.ts';
+import type { Clock } from '../domain/clock.ts';
+import { type Refusal, refusal } from '../domain/errors.ts';
+import { hashSecret } from '../domain/ids.ts';
+import type { RequestHeaders } from './request.ts';
+
+export interface AuthenticateOptions {
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+}
+
+export interface Authenticated extends Credentials {
+  readonly kind: 'authenticated';
+}
+
+const bearer = /^bearer +(.+)$/i;
+
+/** The secret, from whichever header the client's SDK puts it in. */
+function secretOf(headers: RequestHeaders): string | undefined {
+  const { authorization } = headers;
+  const fromBearer = typeof authorization === 'string' ? bearer.exec(authorization)?.[1]?.trim() : undefined;
+  if (fromBearer !== undefined) return fromBearer;
+  for (const name of ['x-api-key', 'x-goog-api-key']) {
+    const value = headers[name];
+    if (typeof value === 'string' && value !== '') return value;
+  }
+  return undefined;
+}
+
+/**
+ * Who pays for it. Known and unknown secrets cost the same: one SHA-256 and one lookup by the hash, so
+ * that neither the time nor the store tells how near a guess was.
+ */
+export async function authenticate(
+  headers: RequestHeaders,
+  { catalog, clock }: AuthenticateOptions,
+): Promise<Authenticated | Refusal> {
+  const secret = secretOf(headers);
+  if (secret === undefined) {
+    return refusal(
+      'API_KEY_INVALID',
+      'No API key was sent. Send it as "Authorization: Bearer <API key>", "x-api-key" or "x-goog-api-key".',
+    );
+  }
+  const credentials = await catalog.findApiKey(hashSecret(secret));
+  if (credentials === undefined || credentials.apiKey.revokedAt !== null) {
+    return refusal('API_KEY_INVALID', 'This API key is not known, or was revoked. Nothing was charged.');
+  }
+  return isExpired(credentials.apiKey, clock)
+    ? refusal('API_KEY_FORBIDDEN', 'This API key has expired. Nothing was charged.')
+    : { kind: 'authenticated', ...credentials };
+}
+
+function isExpired({ expiresAt }: ApiKey, clock: Clock): boolean {
+  return expiresAt !== null && expiresAt.getTime() <= clock.now();
+}

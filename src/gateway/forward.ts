@@ -1,0 +1,68 @@
+import type { Target } from '../catalog/catalog.ts';
+import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
+import { headersForUpstream } from './headers.ts';
+import type { Unreachable, UpstreamClient, UpstreamResponse } from '../upstream/upstream.ts';
+import type { RequestHeaders } from './request.ts';
+
+export interface Forwarded {
+  readonly target: Target;
+  readonly answer: UpstreamResponse | Unreachable;
+}
+
+export interface ForwardOptions {
+  readonly upstreams: UpstreamClient;
+}
+
+export interface Forwarding {
+  readonly dialect: Dialect;
+  readonly request: DialectRequest;
+  readonly headers: RequestHeaders;
+  readonly targets: readonly [Target, ...Target[]];
+  /** Written into the body where admission had to clamp it. */
+  readonly clampedOutput: number | null;
+  readonly signal: AbortSignal;
+}
+
+/** Statuses that another upstream may answer differently: it is away, busy, or refuses our account. */
+function mayDifferElsewhere(status: number): boolean {
+  return status >= 500 || status === 429 || status === 408 || status === 401 || status === 403;
+}
+
+/** Tries the targets in order until one takes the request; the answer of the last is the answer. */
+export async function forward(forwarding: Forwarding, { upstreams }: ForwardOptions): Promise<Forwarded> {
+  const [first, ...others] = forwarding.targets;
+  let target = first;
+  for (const next of [...others, null]) {
+    const answer = await upstreams.send(callFor(forwarding, target));
+    if (next === null || forwarding.signal.aborted || !isWorthAnotherTry(answer)) return { target, answer };
+    if (answer.kind === 'response') await discard(answer);
+    target = next;
+  }
+  throw new Error('the last target always answers');
+}
+
+function isWorthAnotherTry(answer: UpstreamResponse | Unreachable): boolean {
+  return answer.kind === 'unreachable' ? answer.reason !== 'aborted' : mayDifferElsewhere(answer.status);
+}
+
+function callFor(
+  { dialect, request, headers, clampedOutput, signal }: Forwarding,
+  { upstream, route }: Target,
+) {
+  const { baseUrl, credential, provider, headersTimeoutMs, idleTimeoutMs } = upstream;
+  const authorization = credential === null ? {} : dialect.authorization(credential);
+  return {
+    url: `${baseUrl}${dialect.upstreamPath}`,
+    headers: headersForUpstream(headers, authorization),
+    body: request.bodyFor({ model: route.upstreamModel, provider, maxOutputTokens: clampedOutput }),
+    headersTimeoutMs,
+    idleTimeoutMs,
+    signal,
+  };
+}
+
+/** Lets go of an answer that nobody reads, and with it of its connection. */
+async function discard(response: UpstreamResponse): Promise<void> {
+  const body = response.body[Symbol.asyncIterator]();
+  await body.return?.().catch(() => undefined);
+}

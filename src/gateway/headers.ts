@@ -1,0 +1,104 @@
+/** Belong to one connection, not to the exchange. */
+const hopByHop = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+];
+
+/**
+ * Of the client's headers, what no provider may see: its credentials for us, whose account it would
+ * use if the credential were its own, and where it is; and what is ours to set.
+ */
+const keptFromUpstream = new Set([
+  ...hopByHop,
+  'host',
+  'content-length',
+  'content-type',
+  'content-encoding',
+  'expect',
+  'authorization',
+  'x-api-key',
+  'x-goog-api-key',
+  'api-key',
+  'cookie',
+  'openai-organization',
+  'openai-project',
+  'idempotency-key',
+  'x-request-id',
+  'accept-encoding',
+  'forwarded',
+  'via',
+  'x-real-ip',
+  'x-session-id',
+  'origin',
+  'referer',
+]);
+
+/** Of the provider's headers, what no client may see: our account there, and what is ours to set. */
+const keptFromClient = new Set([
+  ...hopByHop,
+  'content-length',
+  'content-encoding',
+  'set-cookie',
+  'alt-svc',
+  'strict-transport-security',
+  'x-request-id',
+  'openai-organization',
+  'openai-project',
+  'server',
+  'via',
+  'date',
+]);
+
+type IncomingHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+/** Names that the sender itself declares to be hop-by-hop (RFC 9110, section 7.6.1). */
+function connectionNames(headers: IncomingHeaders): ReadonlySet<string> {
+  const value = headers.connection;
+  if (value === undefined) return new Set();
+  return new Set(
+    String(value)
+      .toLowerCase()
+      .split(',')
+      .map((name) => name.trim()),
+  );
+}
+
+/** The client's headers as a provider may see them, with the provider's own secret. */
+export function headersForUpstream(
+  headers: IncomingHeaders,
+  authorization: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const declared = connectionNames(headers);
+  const kept: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || keptFromUpstream.has(name) || declared.has(name)) continue;
+    if (name.startsWith('x-forwarded-') || name.startsWith('x-billing-')) continue;
+    kept[name] = typeof value === 'string' ? value : value.join(', ');
+  }
+  return {
+    ...kept,
+    'content-type': 'application/json',
+    'accept-encoding': 'identity',
+    ...authorization,
+  };
+}
+
+/** The provider's headers as a client may see them. */
+export function headersForClient(headers: IncomingHeaders): Record<string, string | string[]> {
+  const declared = connectionNames(headers);
+  const kept: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || keptFromClient.has(name) || declared.has(name)) continue;
+    // The provider's limits of our account say nothing about the tenant's.
+    if (name.startsWith('x-ratelimit-') || name.startsWith('x-billing-')) continue;
+    kept[name] = value;
+  }
+  return kept;
+}

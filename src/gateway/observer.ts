@@ -1,0 +1,30 @@
+import type { ErrorCode } from '../domain/errors.ts';
+import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
+import type { NanoUsd } from '../domain/money.ts';
+import type { Outcome } from '../domain/transaction.ts';
+import type { MeteredUsage } from '../domain/usage.ts';
+
+/** One request, told once it is over. Never a secret, never text of prompt or answer. */
+export interface RequestSummary {
+  readonly traceId: TraceId | null;
+  readonly tenantId: TenantId | null;
+  readonly apiKeyId: ApiKeyId | null;
+  readonly model: string | null;
+  readonly provider: string | null;
+  readonly stream: boolean | null;
+  /** Set when it was refused. */
+  readonly code: ErrorCode | null;
+  readonly outcome: Outcome | null;
+  readonly transactionId: TransactionId | null;
+  readonly metered: MeteredUsage | null;
+  readonly charge: NanoUsd | null;
+  readonly latencyMs: number;
+  readonly timeToFirstByteMs: number | null;
+}
+
+/** Who watches the gateway. Nothing it does can fail a request. */
+export interface Observer {
+  requestEnded(summary: RequestSummary): void;
+  /** Something broke that the request survived, or that ended it. */
+  fault(what: string, error: unknown, traceId: TraceId | null): void;
+}

@@ -1,0 +1,35 @@
+import type { Dialect } from '../dialects/dialect.ts';
+import type { Refusal } from '../domain/errors.ts';
+
+/** Header names are lower case. */
+export type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>;
+export type ResponseHeaders = Readonly<Record<string, string | string[]>>;
+
+/** A request as it arrived, free of the web framework. */
+export interface GatewayRequest {
+  readonly dialect: Dialect;
+  readonly headers: RequestHeaders;
+  /** The body as the client sent it. */
+  readonly body: Buffer;
+  /** By the monotonic clock. */
+  readonly arrivedAtMs: number;
+}
+
+/** The connection back to whoever asked. */
+export interface Client {
+  /** Aborted when the client hung up before the answer was complete. */
+  readonly gone: AbortSignal;
+  /** Sends the head of the answer; at most once. */
+  start(head: ResponseHead): void;
+  /** False: the client reads more slowly than we write, and `drained` says when to go on. */
+  write(bytes: Buffer): boolean;
+  /** Resolves when the client has caught up, or is gone. */
+  drained(): Promise<void>;
+  /** Completes the answer. Not calling it after `start` leaves an answer that no client takes as complete. */
+  end(bytes?: Buffer): void;
+}
+
+export type ResponseHead =
+  | { readonly kind: 'upstream'; readonly status: number; readonly headers: ResponseHeaders }
+  /** The status follows from the code, which is for `http/` to know. */
+  | { readonly kind: 'refusal'; readonly refusal: Refusal; readonly headers: ResponseHeaders };

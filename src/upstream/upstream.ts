@@ -1,0 +1,45 @@
+/** One HTTP exchange with a provider. */
+export interface UpstreamCall {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  readonly headersTimeoutMs: number;
+  /** How long the body may pause between two reads. */
+  readonly idleTimeoutMs: number;
+  /** Ends the exchange at once, whatever it is doing. */
+  readonly signal: AbortSignal;
+}
+
+/** The provider answered; its body is still to be read, to the end or until the signal. */
+export interface UpstreamResponse {
+  readonly kind: 'response';
+  readonly status: number;
+  /** Lower-case names; of a header that came several times, all values. */
+  readonly headers: Readonly<Record<string, string | string[]>>;
+  /** Plain bytes, whatever encoding they came in. Reading throws UpstreamBodyError. */
+  readonly body: AsyncIterable<Buffer>;
+}
+
+/** Nothing came back: the provider may or may not have seen the request. */
+export interface Unreachable {
+  readonly kind: 'unreachable';
+  readonly reason: 'connection' | 'timeout' | 'aborted';
+  readonly cause: unknown;
+}
+
+/** Why a body ended before its end. */
+export class UpstreamBodyError extends Error {
+  override readonly name = 'UpstreamBodyError';
+  readonly reason: 'cut' | 'timeout' | 'aborted';
+
+  constructor(reason: 'cut' | 'timeout' | 'aborted', options?: ErrorOptions) {
+    super(`upstream's body ended early: ${reason}`, options);
+    this.reason = reason;
+  }
+}
+
+/** The way to the providers: pooled connections, no retries. */
+export interface UpstreamClient {
+  send(call: UpstreamCall): Promise<UpstreamResponse | Unreachable>;
+  close(): Promise<void>;
+}
