@@ -1,6 +1,6 @@
 // DESIGN.md section 11: domain ← interfaces ← gateway, admin, jobs ← http ← app ← main.
 const interfaces =
-  '^src/(catalog/catalog|ledger/ledger|hot-state/hot-state|dialects/dialect|upstream/upstream|tokenizer/tokenizer|observability/observability)\\.ts$';
+  '^src/(catalog/catalog|ledger/ledger|hot-state/hot-state|dialects/dialect|upstream/upstream|tokenizer/tokenizer|observability/(observer|health-report))\\.ts$';
 const test = '\\.(test|contract)\\.ts$';
 
 const only = (name, from, to) => ({
@@ -40,6 +40,7 @@ export default {
     only('gateway-imports-interfaces', '^src/gateway/', ['^src/(domain|gateway)/', interfaces]),
     only('admin-imports-interfaces', '^src/admin/', ['^src/(domain|admin)/', interfaces]),
     only('jobs-import-interfaces', '^src/jobs/', ['^src/(domain|jobs)/', interfaces]),
+    only('start-imports-admin', '^src/start/', ['^src/(domain|admin|start)/', interfaces]),
     only('http-imports-gateway-and-admin', '^src/http/', ['^src/(domain|gateway|admin|http)/', interfaces]),
     {
       name: 'gateway-knows-no-web-framework',

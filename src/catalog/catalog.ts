@@ -156,12 +156,17 @@ export interface AlreadyExists {
   readonly kind: 'already_exists';
 }
 
+/** The SQL engine doesn't know the time zone, so it could never tell the tenant's days apart. */
+export interface UnknownTimeZone {
+  readonly kind: 'unknown_time_zone';
+}
+
 /** What the admin plane reads and changes, never cached. Every change is durable, with its audit entry, when it resolves. */
 export interface CatalogStore extends Catalog {
   findTenant(id: TenantId): Promise<Tenant | undefined>;
   /** By id; `after` is the last id of the page before. */
   listTenants(page: { readonly after?: TenantId; readonly limit: number }): Promise<readonly Tenant[]>;
-  createTenant(tenant: NewTenant, audit: AuditEntry): Promise<Tenant | AlreadyExists>;
+  createTenant(tenant: NewTenant, audit: AuditEntry): Promise<Tenant | AlreadyExists | UnknownTimeZone>;
   createApiKey(apiKey: NewApiKey, audit: AuditEntry): Promise<ApiKey>;
   listApiKeys(tenantId: TenantId): Promise<readonly ApiKey[]>;
   revokeApiKey(tenantId: TenantId, id: ApiKeyId, audit: AuditEntry): Promise<ApiKey | undefined>;

@@ -18,6 +18,8 @@ export interface Dialect {
   /** Meters a whole answer that isn't a stream. */
   readAnswer(body: Buffer, provider: string): AnswerReading;
   meterStream(options: StreamMeterOptions): StreamMeter;
+  /** Meters a stream and says which of its bytes may go on. */
+  followStream(options: StreamMeterOptions): StreamFollower;
   /** The body of an error answer: JSON in the dialect's own shape, with our code in it. */
   errorBody(refusal: Refusal): Buffer;
   /** An error as the last event of a stream that can't be continued. */
@@ -88,4 +90,21 @@ export interface StreamMeter {
 export interface StreamReading extends AnswerReading {
   /** Whether anything but comments and errors came. */
   readonly begun: boolean;
+}
+
+/**
+ * Follows the bytes of one stream, however they are cut: says which may go on at once, and keeps what
+ * would make the client take the answer as complete.
+ */
+export interface StreamFollower {
+  /**
+   * @returns what may go to the client now, in order
+   * @throws Error when an event is larger than any honest provider's
+   */
+  push(chunk: Buffer): readonly Buffer[];
+  /** Upstream's body is over: what waits for the commit, from the closing event on. */
+  end(): readonly Buffer[];
+  /** Whether the closing event was seen. */
+  readonly closed: boolean;
+  reading(): StreamReading;
 }

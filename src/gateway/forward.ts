@@ -1,7 +1,7 @@
 import type { Target } from '../catalog/catalog.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
+import type { Unreachable, UpstreamCall, UpstreamClient, UpstreamResponse } from '../upstream/upstream.ts';
 import { headersForUpstream } from './headers.ts';
-import type { Unreachable, UpstreamClient, UpstreamResponse } from '../upstream/upstream.ts';
 import type { RequestHeaders } from './request.ts';
 
 export interface Forwarded {
@@ -11,6 +11,8 @@ export interface Forwarded {
 
 export interface ForwardOptions {
   readonly upstreams: UpstreamClient;
+  /** What a stored credential stands for; null where it stands for nothing. */
+  readonly readCredential: (stored: string) => string | null;
 }
 
 export interface Forwarding {
@@ -29,11 +31,14 @@ function mayDifferElsewhere(status: number): boolean {
 }
 
 /** Tries the targets in order until one takes the request; the answer of the last is the answer. */
-export async function forward(forwarding: Forwarding, { upstreams }: ForwardOptions): Promise<Forwarded> {
+export async function forward(
+  forwarding: Forwarding,
+  { upstreams, readCredential }: ForwardOptions,
+): Promise<Forwarded> {
   const [first, ...others] = forwarding.targets;
   let target = first;
   for (const next of [...others, null]) {
-    const answer = await upstreams.send(callFor(forwarding, target));
+    const answer = await upstreams.send(callFor(forwarding, target, readCredential));
     if (next === null || forwarding.signal.aborted || !isWorthAnotherTry(answer)) return { target, answer };
     if (answer.kind === 'response') await discard(answer);
     target = next;
@@ -48,9 +53,11 @@ function isWorthAnotherTry(answer: UpstreamResponse | Unreachable): boolean {
 function callFor(
   { dialect, request, headers, clampedOutput, signal }: Forwarding,
   { upstream, route }: Target,
-) {
+  readCredential: ForwardOptions['readCredential'],
+): UpstreamCall {
   const { baseUrl, credential, provider, headersTimeoutMs, idleTimeoutMs } = upstream;
-  const authorization = credential === null ? {} : dialect.authorization(credential);
+  const secret = credential === null ? null : readCredential(credential);
+  const authorization = secret === null ? {} : dialect.authorization(secret);
   return {
     url: `${baseUrl}${dialect.upstreamPath}`,
     headers: headersForUpstream(headers, authorization),

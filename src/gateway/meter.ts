@@ -1,7 +1,7 @@
 import type { AnswerReading, DialectRequest } from '../dialects/dialect.ts';
 import { inputTokens, type MeteredUsage, outputTokens, type Usage } from '../domain/usage.ts';
+import type { Observer } from '../observability/observer.ts';
 import type { Countable, Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { Observer } from './observer.ts';
 
 export interface MeterOptions {
   readonly tokenizer: Tokenizer;

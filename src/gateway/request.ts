@@ -25,8 +25,10 @@ export interface Client {
   write(bytes: Buffer): boolean;
   /** Resolves when the client has caught up, or is gone. */
   drained(): Promise<void>;
-  /** Completes the answer. Not calling it after `start` leaves an answer that no client takes as complete. */
+  /** Completes the answer. */
   end(bytes?: Buffer): void;
+  /** Breaks it off, so that no client takes what it has as complete. */
+  abandon(): void;
 }
 
 export type ResponseHead =

@@ -1,19 +1,15 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { newDataDir } from '../../test/support/template.ts';
 import { openPglite } from './drivers/pglite.ts';
 import { describeLedger } from './ledger.contract.ts';
-import { migrate } from './migrations/migrations.ts';
 
 describeLedger('PGlite', async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'tollgate-ledger-'));
-  const driver = await openPglite(dataDir);
-  await migrate(driver.db);
+  const dataDir = await newDataDir();
+  const driver = await openPglite(dataDir.path);
   return {
     ...driver,
     close: async () => {
       await driver.close();
-      await rm(dataDir, { recursive: true });
+      await dataDir.remove();
     },
   };
 });

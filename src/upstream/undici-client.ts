@@ -1,4 +1,7 @@
-import { Agent, type Dispatcher, errors, interceptors } from 'undici';
+import { pipeline, Readable } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import { Agent, type Dispatcher, errors } from 'undici';
+import { ResponseBody } from './response-body.ts';
 import {
   type Unreachable,
   UpstreamBodyError,
@@ -11,57 +14,27 @@ export interface UndiciClientOptions {
   readonly connectTimeoutMs?: number;
 }
 
-type FailureReason = 'cut' | 'timeout' | 'aborted';
-
 const timeouts = [errors.HeadersTimeoutError, errors.BodyTimeoutError, errors.ConnectTimeoutError];
 
-function reasonOf(error: unknown, signal: AbortSignal): FailureReason {
+function reasonOf(error: unknown, signal: AbortSignal): UpstreamBodyError['reason'] {
   if (signal.aborted) return 'aborted';
   return timeouts.some((kind) => error instanceof kind) ? 'timeout' : 'cut';
-}
-
-async function* readBody(body: Dispatcher.ResponseData['body'], signal: AbortSignal): AsyncGenerator<Buffer> {
-  try {
-    for await (const chunk of body) yield chunk as Buffer;
-  } catch (error) {
-    throw new UpstreamBodyError(reasonOf(error, signal), { cause: error });
-  }
-}
-
-function presentHeaders(headers: Dispatcher.ResponseData['headers']): Record<string, string | string[]> {
-  return Object.fromEntries(
-    Object.entries(headers).filter((entry): entry is [string, string | string[]] => entry[1] !== undefined),
-  );
 }
 
 /** Providers over undici: as many connections as there are open requests, kept alive between them. */
 export function createUndiciClient({ connectTimeoutMs = 10_000 }: UndiciClientOptions = {}): UpstreamClient {
   const agent = new Agent({ connect: { timeout: connectTimeoutMs }, pipelining: 1 });
-  // A provider that compresses although it was asked not to is still metered.
-  const dispatcher = agent.compose(interceptors.decompress({ skipErrorResponses: false }));
-
   return {
-    send: async (call: UpstreamCall): Promise<UpstreamResponse | Unreachable> => {
-      try {
-        const { statusCode, headers, body } = await dispatcher.request(requestOptions(call));
-        return {
-          kind: 'response',
-          status: statusCode,
-          headers: presentHeaders(headers),
-          body: readBody(body, call.signal),
-        };
-      } catch (cause) {
-        const reason = reasonOf(cause, call.signal);
-        return { kind: 'unreachable', reason: reason === 'cut' ? 'connection' : reason, cause };
-      }
-    },
+    send: (call) => send(agent, call),
     close: () => agent.destroy(),
   };
 }
 
-function requestOptions(call: UpstreamCall): Dispatcher.RequestOptions {
+function send(agent: Agent, call: UpstreamCall): Promise<UpstreamResponse | Unreachable> {
+  const { promise, resolve } = Promise.withResolvers<UpstreamResponse | Unreachable>();
+  const handler = new ExchangeHandler(call.signal, resolve);
   const url = new URL(call.url);
-  return {
+  const options: Dispatcher.DispatchOptions = {
     origin: url.origin,
     path: `${url.pathname}${url.search}`,
     method: 'POST',
@@ -69,6 +42,123 @@ function requestOptions(call: UpstreamCall): Dispatcher.RequestOptions {
     body: call.body,
     headersTimeout: call.headersTimeoutMs,
     bodyTimeout: call.idleTimeoutMs,
-    signal: call.signal,
   };
+  try {
+    agent.dispatch(options, handler);
+  } catch (error) {
+    handler.onResponseError(null, error as Error);
+  }
+  return promise;
+}
+
+/** One exchange, told by undici as it goes; the signal can end it at any point of it. */
+class ExchangeHandler implements Dispatcher.DispatchHandler {
+  readonly #signal: AbortSignal;
+  readonly #answer: (answer: UpstreamResponse | Unreachable) => void;
+  readonly #abort = () => this.#controller?.abort(new Error('the exchange was cancelled'));
+  #controller: Dispatcher.DispatchController | null = null;
+  #body: ResponseBody | null = null;
+  #sent = false;
+
+  constructor(signal: AbortSignal, answer: (answer: UpstreamResponse | Unreachable) => void) {
+    this.#signal = signal;
+    this.#answer = answer;
+    // Before there is a connection nothing can be aborted: whoever waits is answered all the same.
+    signal.addEventListener('abort', () => this.#cancelUnsent(), { once: true });
+  }
+
+  /** The request is on a connection: from here on the provider may have seen it. */
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#signal.aborted) {
+      this.#abort();
+      return;
+    }
+    this.#sent = true;
+    this.#signal.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    // 1xx: the answer is still to come.
+    if (status < 200) return;
+    const body = new ResponseBody(controller);
+    this.#body = body;
+    const present = presentHeaders(headers);
+    this.#answer({
+      kind: 'response',
+      status,
+      headers: present,
+      body: decompressed(body, present['content-encoding']),
+    });
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#body?.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#release();
+    this.#body?.end();
+  }
+
+  onResponseError(_: Dispatcher.DispatchController | null, error: Error): void {
+    this.#release();
+    const reason = reasonOf(error, this.#signal);
+    if (this.#body !== null) this.#body.fail(reason, error);
+    else this.#unreachable(reason, error);
+  }
+
+  #cancelUnsent(): void {
+    if (this.#controller === null) this.#unreachable('aborted', this.#signal.reason);
+  }
+
+  #unreachable(reason: UpstreamBodyError['reason'], cause: unknown): void {
+    this.#answer({
+      kind: 'unreachable',
+      reason: reason === 'cut' ? 'connection' : reason,
+      sent: this.#sent,
+      cause,
+    });
+  }
+
+  #release(): void {
+    this.#signal.removeEventListener('abort', this.#abort);
+  }
+}
+
+function presentHeaders(
+  headers: Record<string, string | string[] | undefined>,
+): Record<string, string | string[]> {
+  return Object.fromEntries(
+    Object.entries(headers).filter((entry): entry is [string, string | string[]] => entry[1] !== undefined),
+  );
+}
+
+const decompressors: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
+  gzip: createGunzip,
+  'x-gzip': createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+  zstd: createZstdDecompress,
+};
+
+/** A provider that compresses although it was asked not to is still metered, and its client can read it. */
+function decompressed(body: ResponseBody, encoding: string | string[] | undefined): AsyncIterable<Buffer> {
+  const create = decompressors[String(encoding ?? 'identity').toLowerCase()];
+  return create === undefined ? body : decompress(body, create());
+}
+
+async function* decompress(body: ResponseBody, decompressor: NodeJS.ReadWriteStream): AsyncGenerator<Buffer> {
+  try {
+    // A failure of either end reaches whoever reads, so the callback has nothing to do.
+    for await (const chunk of pipeline(Readable.from(body), decompressor, () => undefined)) {
+      yield chunk as unknown as Buffer;
+    }
+  } catch (error) {
+    throw error instanceof UpstreamBodyError ? error : new UpstreamBodyError('cut', { cause: error });
+  }
 }

@@ -20,9 +20,11 @@ export interface UpstreamResponse {
   readonly body: AsyncIterable<Buffer>;
 }
 
-/** Nothing came back: the provider may or may not have seen the request. */
+/** Nothing came back. */
 export interface Unreachable {
   readonly kind: 'unreachable';
+  /** Whether the request was put on a connection: the provider may then have worked on it. */
+  readonly sent: boolean;
   readonly reason: 'connection' | 'timeout' | 'aborted';
   readonly cause: unknown;
 }

@@ -1,0 +1,21 @@
+import type { AdminCall, AdminDependencies } from './admin-call.ts';
+import { apiKeyCalls } from './api-keys.ts';
+import { auditCalls } from './audit.ts';
+import { modelCalls } from './models.ts';
+import { tenantCalls } from './tenants.ts';
+import { topUpCalls } from './top-ups.ts';
+import { transactionCalls } from './transactions.ts';
+import { upstreamCalls } from './upstreams.ts';
+
+/** Everything an admin can ask for. */
+export function createAdminCalls(dependencies: AdminDependencies): readonly AdminCall[] {
+  return [
+    tenantCalls,
+    topUpCalls,
+    apiKeyCalls,
+    upstreamCalls,
+    modelCalls,
+    transactionCalls,
+    auditCalls,
+  ].flatMap((calls) => calls(dependencies));
+}

@@ -1,0 +1,196 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openTestPlane, type TestPlane } from '../../test/support/admin-plane.ts';
+import { parseRate } from '../domain/money.ts';
+
+let plane: TestPlane;
+let counter = 0;
+
+beforeAll(async () => {
+  plane = await openTestPlane();
+  for (const [id, dialects] of [
+    ['openai', ['openai.chat', 'openai.responses']],
+    ['azure', ['openai.chat']],
+    ['anthropic', ['anthropic.messages']],
+  ]) {
+    await plane.make('POST', '/upstreams', { id, dialects, base_url: 'https://upstream.test/v1' });
+  }
+});
+
+afterAll(() => plane.close());
+
+const unique = () => `model-${counter++}`;
+const rates = { input_per_1m: '2.50', output_per_1m: '10' };
+const routes = [{ upstream: 'openai', upstream_model: 'gpt-4o-2024-11-20' }];
+
+describe('putting a model', () => {
+  test('it answers 200 with routes and prices, and the data plane serves it at once', async () => {
+    const name = unique();
+    expect(await plane.catalog.findModel(name)).toBeUndefined();
+    const { status, body } = await plane.send('PUT', `/models/${name}`, {
+      routes: [
+        {
+          upstream: 'azure',
+          upstream_model: 'deployment',
+          weight: 3,
+          priority: 1,
+          when_client_gone: 'drain',
+        },
+        ...routes,
+      ],
+      rates: { ...rates, cache_read_per_1k: '0.00125', per_request: '0.000000000000001', per_image: '0.04' },
+      max_output_tokens: 16384,
+    });
+    expect(status).toBe(200);
+    expect(body).toEqual({
+      name,
+      routes: [
+        {
+          upstream: 'azure',
+          upstream_model: 'deployment',
+          weight: 3,
+          priority: 1,
+          when_client_gone: 'drain',
+        },
+        {
+          upstream: 'openai',
+          upstream_model: 'gpt-4o-2024-11-20',
+          weight: 1,
+          priority: 0,
+          when_client_gone: 'cancel',
+        },
+      ],
+      rates: {
+        input_per_1m: '2.5',
+        output_per_1m: '10',
+        cache_read_per_1m: '1.25',
+        per_request: '0.000000000000001',
+        per_image: '0.04',
+      },
+      rates_effective_from: expect.any(String),
+      max_output_tokens: 16384,
+      created_at: expect.any(String),
+    });
+    expect(await plane.make('GET', `/models/${name}`)).toEqual(body);
+    expect((await plane.make('GET', '/models')).data).toContainEqual(body);
+    const served = await plane.catalog.findModel(name);
+    expect(served?.rateCards[0]?.rates).toEqual({
+      input: parseRate('2.5', 1_000_000),
+      output: parseRate('10', 1_000_000),
+      cache_read: parseRate('1.25', 1_000_000),
+      requests: 1n,
+      image: parseRate('0.04', 1),
+    });
+    expect(await plane.auditOf(name)).toEqual(['model.put']);
+  });
+
+  test.each(['openai/gpt-4o', '@cf/meta/llama-3.1:8b', 'ft:gpt-4o:acme::7q', 'a+b~c', 'models', 'x/'])(
+    'the name %s comes whole by an encoded path and by a plain one',
+    async (name) => {
+      const put = await plane.send('PUT', `/models/${encodeURIComponent(name)}`, { routes, rates });
+      expect(put.status).toBe(200);
+      expect(put.body.name).toBe(name);
+      for (const path of [encodeURIComponent(name), name]) {
+        expect(await plane.send('GET', `/models/${path}`)).toEqual(put);
+      }
+    },
+  );
+
+  test('put twice within one millisecond, the later prices are in force', async () => {
+    const name = unique();
+    plane.time.nowMs = Date.now();
+    for (const input of ['1', '2', '1.5']) {
+      await plane.make('PUT', `/models/${name}`, { routes, rates: { ...rates, input_per_1m: input } });
+    }
+    expect((await plane.make('GET', `/models/${name}`)).rates.input_per_1m).toBe('1.5');
+    plane.time.nowMs = null;
+  });
+
+  test('without rates the prices stay; everything else is replaced', async () => {
+    const name = unique();
+    const before = await plane.make('PUT', `/models/${name}`, { routes, rates, max_output_tokens: 7 });
+    const after = await plane.make('PUT', `/models/${name}`, {
+      routes: [{ upstream: 'azure', upstream_model: 'd' }],
+    });
+    expect(after.rates).toEqual(before.rates);
+    expect(after.rates_effective_from).toBe(before.rates_effective_from);
+    expect(after.max_output_tokens).toBeNull();
+    expect(after.routes).toHaveLength(1);
+  });
+
+  test.each([
+    ['no routes', { rates }, 'routes', /is required/],
+    ['an empty list of routes', { routes: [], rates }, 'routes', /1 to 32 routes/],
+    [
+      'an unknown upstream',
+      { routes: [...routes, { upstream: 'ghost', upstream_model: 'm' }], rates },
+      'routes[1].upstream',
+      /no upstream "ghost"/,
+    ],
+    [
+      'no name of theirs',
+      { routes: [{ upstream: 'openai' }], rates },
+      'routes[0].upstream_model',
+      /is required/,
+    ],
+    [
+      'no weight',
+      { routes: [{ ...routes[0], weight: 0 }], rates },
+      'routes[0].weight',
+      /whole number from 1/,
+    ],
+    [
+      'an unknown policy',
+      { routes: [{ ...routes[0], when_client_gone: 'wait' }], rates },
+      'routes[0].when_client_gone',
+      /cancel, drain/,
+    ],
+    [
+      'an unknown member of a route',
+      { routes: [{ ...routes[0], model: 'x' }], rates },
+      'routes[0].model',
+      /isn't known/,
+    ],
+    [
+      'no shared dialect',
+      { routes: [...routes, { upstream: 'anthropic', upstream_model: 'm' }], rates },
+      'routes',
+      /share no dialect/,
+    ],
+    ['no rates for a new model', { routes }, 'rates', /is required/],
+    [
+      'no output limit at all',
+      { routes, rates, max_output_tokens: 0 },
+      'max_output_tokens',
+      /whole number from 1/,
+    ],
+    [
+      'rates of the wrong kind',
+      { routes, rates: { input_per_1m: 1, output_per_1m: '1' } },
+      'rates.input_per_1m',
+      /quotes/,
+    ],
+    ['an unknown rate', { routes, rates: { ...rates, audio: '1' } }, 'rates.audio', /isn't known/],
+  ])('%s is 400 and creates nothing', async (_, body, param, words) => {
+    const name = unique();
+    const answer = await plane.send('PUT', `/models/${name}`, body);
+    expect(answer.body.error).toMatchObject({
+      code: 'REQUEST_INVALID',
+      param,
+      message: expect.stringMatching(words),
+    });
+    expect(answer.status).toBe(400);
+    expect((await plane.send('GET', `/models/${name}`)).status).toBe(404);
+  });
+
+  test.each(['%20', 'a%00', '-a', `${'a'.repeat(257)}`, ''])('the name "%s" is 400', async (name) => {
+    const { status, body } = await plane.send('PUT', `/models/${name}`, { routes, rates });
+    expect(status).toBe(400);
+    expect(body.error.param).toBe('model');
+  });
+});
+
+test('an unknown model is 404', async () => {
+  const { status, body } = await plane.send('GET', '/models/openai/none');
+  expect(status).toBe(404);
+  expect(body.error.message).toContain('openai/none');
+});

@@ -1,0 +1,194 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
+import { type Logger, pino } from 'pino';
+import type { AdminDependencies } from './admin/admin-call.ts';
+import { createAdminCalls } from './admin/admin-calls.ts';
+import { createCachedCatalog } from './catalog/cached-catalog.ts';
+import type { CatalogStore } from './catalog/catalog.ts';
+import { createSqlCatalog } from './catalog/sql-catalog.ts';
+import type { Config } from './config.ts';
+import { openaiChat } from './dialects/openai-chat/index.ts';
+import { systemClock } from './domain/clock.ts';
+import { hashSecret, type InstanceId, newSecret, type SecretHash } from './domain/ids.ts';
+import { createPipeline, type Pipeline } from './gateway/pipeline.ts';
+import { createMemoryHotState } from './hot-state/memory.ts';
+import { createServer, type GatewayServer } from './http/server.ts';
+import type { Driver } from './ledger/drivers/driver.ts';
+import { openPglite } from './ledger/drivers/pglite.ts';
+import { migrate } from './ledger/migrations/migrations.ts';
+import { createSqlLedger } from './ledger/sql-ledger.ts';
+import { createHealthReporter } from './observability/health.ts';
+import { createLogObserver } from './observability/log-observer.ts';
+import { startSimulator } from './simulator/simulator.ts';
+import { setUpDemo } from './start/demo.ts';
+import { setUpOpenAi } from './start/open-ai.ts';
+import { welcome } from './start/welcome.ts';
+import { createThreadedTokenizer } from './tokenizer/threaded-tokenizer.ts';
+import { createUndiciClient } from './upstream/undici-client.ts';
+
+export interface AppOptions {
+  readonly config: Config;
+  /** Where a stored credential such as `env:OPENAI_API_KEY` is looked up. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where the welcome is printed, which may hold secrets: never a log. */
+  readonly print: (text: string) => void;
+}
+
+export interface App {
+  readonly url: string;
+  /** Finishes what runs, as far as the drain's time allows, then releases everything in reverse order. */
+  close(): Promise<void>;
+}
+
+/** For how long what another process changed may go unseen. */
+const catalogMaxAgeMs = 1_000;
+const maxCachedApiKeys = 50_000;
+
+/** Builds every part once and joins them: the only place that knows which adapter is behind an interface. */
+export async function startApp({ config, environment, print }: AppOptions): Promise<App> {
+  await using undo = new AsyncDisposableStack();
+  const log = pino({ level: config.logLevel }, pino.destination({ sync: false }));
+  undo.defer(() => log.flush());
+  const owner = randomUUIDv7() as string as InstanceId;
+
+  const driver = await openPglite(resolve(config.dataDir));
+  undo.defer(() => driver.close());
+  await migrate(driver.db);
+  const ledger = createSqlLedger({ driver });
+  const hotState = createMemoryHotState({ clock: systemClock });
+  const store = withEnvironmentAdmin(createSqlCatalog({ db: driver.db }), config.adminToken);
+  const catalog = createCachedCatalog({
+    store,
+    clock: systemClock,
+    maxAgeMs: catalogMaxAgeMs,
+    maxApiKeys: maxCachedApiKeys,
+  });
+
+  const upstreams = createUndiciClient();
+  undo.defer(() => upstreams.close());
+  const tokenizer = createThreadedTokenizer();
+  undo.defer(() => tokenizer.close());
+  const pipeline = createPipeline({
+    catalog,
+    hotState,
+    ledger,
+    upstreams,
+    readCredential: (stored) => readCredential(stored, environment),
+    tokenizer,
+    observer: createLogObserver(log),
+    clock: systemClock,
+    newId: randomUUIDv7,
+    random: Math.random,
+    owner,
+  });
+
+  const admin: AdminDependencies = {
+    catalog: store,
+    ledger,
+    hotState,
+    clock: systemClock,
+    newId: randomUUIDv7,
+    onProjectionFailed: (error) => log.error({ err: error }, 'projecting a change by an admin'),
+  };
+  const state = { accepting: false };
+  const simulator = config.demo ? await startSimulator() : null;
+  if (simulator !== null) undo.defer(() => simulator.close());
+  const server = await createServer({
+    dataPlane: {
+      pipeline,
+      catalog,
+      clock: systemClock,
+      routes: [{ path: '/v1/chat/completions', dialect: openaiChat }],
+      defaultDialect: openaiChat,
+      maxBodyBytes: config.maxBodyBytes,
+    },
+    adminPlane: {
+      calls: createAdminCalls(admin),
+      admins: catalog,
+      newId: randomUUIDv7,
+      onCatalogChange: () => catalog.invalidate(),
+    },
+    health: healthOf(driver, state),
+  });
+  // Before anything is made that is shown only once: a port that is taken must not cost it.
+  await server.http.listen({ host: config.host, port: config.port });
+  undo.defer(() => drain(server, pipeline, { state, log, drainMs: config.drainMs }));
+
+  const url = urlOf(server.http.server.address(), config.host);
+  const adminToken = await makeAdminToken(store, config);
+  const openAi = config.openAi === null ? null : await setUpOpenAi(store, config.openAi.baseUrl);
+  const demo = simulator === null ? null : await setUpDemo(admin, simulator.url);
+  catalog.invalidate();
+  state.accepting = true;
+  print(
+    welcome({
+      url,
+      adminToken,
+      adminTokenFromEnvironment: config.adminToken !== null,
+      demo,
+      openAiModels: openAi?.served.length ?? null,
+    }),
+  );
+  if (openAi !== null && openAi.left.length > 0) {
+    log.warn({ models: openAi.left }, 'not served: the price book has no price, or one by prompt length');
+  }
+  const releases = undo.move();
+  return { url, close: () => releases.disposeAsync() };
+}
+
+/** The token of the environment counts as long as it is there, and is never stored. */
+function withEnvironmentAdmin(store: CatalogStore, adminToken: string | null): CatalogStore {
+  if (adminToken === null) return store;
+  const expected = hashSecret(adminToken);
+  return {
+    ...store,
+    findAdmin: async (secretHash: SecretHash) =>
+      secretHash === expected ? 'ADMIN_TOKEN' : await store.findAdmin(secretHash),
+  };
+}
+
+async function makeAdminToken(store: CatalogStore, config: Config): Promise<string | null> {
+  if (config.adminToken !== null || (await store.hasAdmin())) return null;
+  const token = newSecret('tga');
+  await store.createAdminToken('first start', hashSecret(token));
+  return token;
+}
+
+/** `env:NAME` stands for a variable of the environment, anything else for itself. */
+function readCredential(stored: string, environment: AppOptions['environment']): string | null {
+  return stored.startsWith('env:') ? (environment[stored.slice('env:'.length)] ?? null) : stored;
+}
+
+function healthOf(driver: Driver, state: { readonly accepting: boolean }) {
+  const report = createHealthReporter({
+    clock: systemClock,
+    database: 'embedded PGlite',
+    pingDatabase: async () => {
+      await driver.query('SELECT 1', []);
+    },
+  });
+  return { report, alive: () => driver.alive, accepting: () => state.accepting };
+}
+
+interface DrainOptions {
+  readonly state: { accepting: boolean };
+  readonly log: Logger;
+  readonly drainMs: number;
+}
+
+/** Takes no more, finishes what runs within its time, and waits for every settlement. */
+async function drain(server: GatewayServer, pipeline: Pipeline, options: DrainOptions): Promise<void> {
+  const { state, log, drainMs } = options;
+  state.accepting = false;
+  const inTime = await server.drain(() => pipeline.idle(), drainMs);
+  if (!inTime)
+    log.warn({ in_flight: pipeline.inFlight }, 'the drain is over: what still ran was cut and is charged');
+  await pipeline.idle();
+}
+
+function urlOf(address: AddressInfo | string | null, host: string): string {
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+}

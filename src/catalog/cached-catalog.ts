@@ -1,0 +1,76 @@
+import type { Clock } from '../domain/clock.ts';
+import type { SecretHash } from '../domain/ids.ts';
+import type { Catalog, CatalogStore, Credentials, ServedModel } from './catalog.ts';
+import { LookupCache } from './lookup-cache.ts';
+import { LookupGate } from './lookup-gate.ts';
+
+export interface CachedCatalogOptions {
+  readonly store: Catalog & Pick<CatalogStore, 'findAdmin'>;
+  readonly clock: Clock;
+  /** The net below `invalidate`: what another process changes is seen after this long. */
+  readonly maxAgeMs: number;
+  readonly maxApiKeys: number;
+}
+
+export interface CachedCatalog extends Catalog, Pick<CatalogStore, 'findAdmin'> {
+  /** Whoever asks from now on gets an answer that was read after now. */
+  invalidate(): void;
+}
+
+/** Short, for what doesn't exist may be created by another process at any moment. */
+const maxAgeMissingMs = 2_000;
+const maxMissing = 10_000;
+const maxModels = 10_000;
+const maxAdmins = 1_000;
+
+/**
+ * The catalogue from memory. Whether an API key has expired or was revoked is for the reader to
+ * decide, at the moment of each request.
+ */
+export function createCachedCatalog({
+  store,
+  clock,
+  maxAgeMs,
+  maxApiKeys,
+}: CachedCatalogOptions): CachedCatalog {
+  const bounds = { clock, maxAgeMs, maxAgeMissingMs: Math.min(maxAgeMs, maxAgeMissingMs), maxMissing };
+  // A gate each, so that a flood of unknown secrets keeps nobody from a model, nor admins out.
+  const newGate = () => new LookupGate({ maxRunning: 8, maxWaiting: 1_000 });
+  const modelGate = newGate();
+  const apiKeys = new LookupCache<SecretHash, Credentials>({
+    ...bounds,
+    find: (secretHash) => store.findApiKey(secretHash),
+    gate: newGate(),
+    maxFound: maxApiKeys,
+  });
+  const models = new LookupCache<string, ServedModel>({
+    ...bounds,
+    find: (name) => store.findModel(name),
+    gate: modelGate,
+    maxFound: maxModels,
+  });
+  const lists = new LookupCache<'all', readonly ServedModel[]>({
+    ...bounds,
+    find: () => store.listModels(),
+    gate: modelGate,
+    maxFound: 1,
+  });
+  const admins = new LookupCache<SecretHash, { readonly name: string }>({
+    ...bounds,
+    find: async (secretHash) => {
+      const name = await store.findAdmin(secretHash);
+      return name === undefined ? undefined : { name };
+    },
+    gate: newGate(),
+    maxFound: maxAdmins,
+  });
+  return {
+    findApiKey: (secretHash) => apiKeys.get(secretHash),
+    findModel: (name) => models.get(name),
+    listModels: async () => (await lists.get('all')) ?? [],
+    findAdmin: async (secretHash) => (await admins.get(secretHash))?.name,
+    invalidate: () => {
+      for (const cache of [apiKeys, models, lists, admins]) cache.clear();
+    },
+  };
+}

@@ -1,0 +1,90 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../domain/clock.ts';
+import type { LookupGate } from './lookup-gate.ts';
+
+export interface LookupCacheOptions<Name extends string, Value extends object> {
+  find(name: Name): Promise<Value | undefined>;
+  readonly gate: LookupGate;
+  readonly clock: Clock;
+  /** How old an answer may be. */
+  readonly maxAgeMs: number;
+  readonly maxFound: number;
+  /** How old the answer "there is none" may be. */
+  readonly maxAgeMissingMs: number;
+  readonly maxMissing: number;
+}
+
+interface Aged<Value> {
+  readonly value: Value;
+  readonly sinceMs: number;
+}
+
+/** All that was learnt between two invalidations. */
+interface Epoch<Name extends string, Value extends object> {
+  readonly found: LRUCache<Name, Aged<Value>>;
+  /** Names without a value, apart: a flood of them evicts nothing real. */
+  readonly missing: LRUCache<Name, Aged<null>>;
+  readonly underWay: Map<Name, Promise<Value | undefined>>;
+}
+
+/** Remembers answers of bounded age and number; those who ask for the same at once share one lookup. */
+export class LookupCache<Name extends string, Value extends object> {
+  readonly #options: LookupCacheOptions<Name, Value>;
+  #epoch: Epoch<Name, Value>;
+
+  constructor(options: LookupCacheOptions<Name, Value>) {
+    this.#options = options;
+    this.#epoch = this.#newEpoch();
+  }
+
+  async get(name: Name): Promise<Value | undefined> {
+    const { found, missing, underWay } = this.#epoch;
+    const nowMs = this.#options.clock.monotonic();
+    const known = found.get(name);
+    if (known !== undefined && nowMs - known.sinceMs < this.#options.maxAgeMs) return known.value;
+    const absent = missing.get(name);
+    if (absent !== undefined && nowMs - absent.sinceMs < this.#options.maxAgeMissingMs) return undefined;
+    return await (underWay.get(name) ?? this.#lookUp(name));
+  }
+
+  /**
+   * Forgets everything. A lookup that is under way still answers those who wait for it, but leaves its
+   * answer in the epoch that ended, where nobody looks.
+   */
+  clear(): void {
+    this.#epoch = this.#newEpoch();
+  }
+
+  #newEpoch(): Epoch<Name, Value> {
+    return {
+      found: new LRUCache({ max: this.#options.maxFound }),
+      missing: new LRUCache({ max: this.#options.maxMissing }),
+      underWay: new Map(),
+    };
+  }
+
+  #lookUp(name: Name): Promise<Value | undefined> {
+    const epoch = this.#epoch;
+    const lookup = this.#options.gate
+      .run(async () => {
+        // The answer is as old as the moment before it was asked for.
+        const sinceMs = this.#options.clock.monotonic();
+        const value = await this.#options.find(name);
+        this.#remember(epoch, name, value, sinceMs);
+        return value;
+      })
+      .finally(() => epoch.underWay.delete(name));
+    epoch.underWay.set(name, lookup);
+    return lookup;
+  }
+
+  #remember(epoch: Epoch<Name, Value>, name: Name, value: Value | undefined, sinceMs: number): void {
+    if (value === undefined) {
+      epoch.found.delete(name);
+      epoch.missing.set(name, { value: null, sinceMs });
+    } else {
+      epoch.missing.delete(name);
+      epoch.found.set(name, { value, sinceMs });
+    }
+  }
+}

@@ -1,0 +1,229 @@
+import { type Insertable, type Kysely, type Selectable, sql } from 'kysely';
+import { type Clock, systemClock } from '../domain/clock.ts';
+import type { ApiKeyId, SecretHash, TenantId } from '../domain/ids.ts';
+import { formatAmount, nano } from '../domain/money.ts';
+import type { Schema } from '../ledger/schema.ts';
+import type {
+  AlreadyExists,
+  ApiKey,
+  AuditEntry,
+  CatalogStore,
+  Credentials,
+  NewApiKey,
+  NewTenant,
+  Tenant,
+  UnknownTimeZone,
+} from './catalog.ts';
+import { insertAudit, insertAuditOnce, selectAudit } from './sql-audit.ts';
+import { putModel, selectModels } from './sql-models.ts';
+import { putUpstream, selectUpstreams } from './sql-upstreams.ts';
+
+type QuotaInsert = Insertable<Schema['tenant_quota']>;
+
+export interface SqlCatalogOptions {
+  readonly db: Kysely<Schema>;
+  readonly clock?: Clock;
+}
+
+/** The catalogue on any SQL engine that Kysely has a dialect for. */
+export function createSqlCatalog({ db, clock = systemClock }: SqlCatalogOptions): CatalogStore {
+  const now = () => new Date(clock.now());
+  return {
+    findApiKey: (secretHash) => selectCredentials(db, secretHash),
+    findModel: async (name) => (await selectModels(db, name))[0],
+    listModels: () => selectModels(db),
+
+    findTenant: async (id) => {
+      const row = await db.selectFrom('tenant').selectAll().where('tenant_id', '=', id).executeTakeFirst();
+      return row === undefined ? undefined : decodeTenant(row);
+    },
+    listTenants: async ({ after, limit }) => {
+      let query = db.selectFrom('tenant').selectAll().orderBy('tenant_id').limit(limit);
+      if (after !== undefined) query = query.where('tenant_id', '>', after);
+      return (await query.execute()).map(decodeTenant);
+    },
+    createTenant: (tenant, audit) => insertTenant(db, tenant, audit, now()),
+
+    createApiKey: (apiKey, audit) => insertApiKey(db, apiKey, audit, now()),
+    listApiKeys: async (tenantId) => {
+      const rows = await db
+        .selectFrom('api_key')
+        .selectAll()
+        .where('tenant_id', '=', tenantId)
+        .orderBy('created_at')
+        .orderBy('id')
+        .execute();
+      return rows.map(decodeApiKey);
+    },
+    revokeApiKey: (tenantId, id, audit) => revokeApiKey(db, { tenantId, id, audit, at: now() }),
+
+    putUpstream: (upstream, audit) => putUpstream(db, upstream, audit, now()),
+    listUpstreams: () => selectUpstreams(db),
+    putModel: (model, audit) => putModel(db, model, audit, now()),
+
+    findAdmin: async (secretHash) => {
+      const row = await db
+        .selectFrom('admin_token')
+        .select('name')
+        .where('secret_hash', '=', secretHash)
+        .executeTakeFirst();
+      return row?.name;
+    },
+    hasAdmin: async () =>
+      (await db.selectFrom('admin_token').select('name').limit(1).executeTakeFirst()) !== undefined,
+    createAdminToken: (name, secretHash) =>
+      db.transaction().execute(async (trx) => {
+        const row = await trx
+          .insertInto('admin_token')
+          .values({ secret_hash: secretHash, name, created_at: now() })
+          .onConflict((conflict) => conflict.doNothing())
+          .returning('name')
+          .executeTakeFirst();
+        if (row === undefined) return;
+        // No admin did this: the gateway makes admin tokens when it starts.
+        await insertAudit(
+          trx,
+          { actor: 'gateway', action: 'admin_token.create', subject: name, detail: {} },
+          now(),
+        );
+      }),
+
+    recordAudit: (audit) => insertAudit(db, audit, now()),
+    recordAuditOnce: (audit) => insertAuditOnce(db, audit, now()),
+    listAudit: (filter) => selectAudit(db, filter),
+  };
+}
+
+function decodeTenant(row: Selectable<Schema['tenant']>): Tenant {
+  return { id: row.tenant_id as TenantId, name: row.name, createdAt: row.created_at };
+}
+
+function decodeApiKey(row: Selectable<Schema['api_key']>): ApiKey {
+  return {
+    id: row.id as ApiKeyId,
+    tenantId: row.tenant_id as TenantId,
+    name: row.name,
+    prefix: row.prefix,
+    models: row.models,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+    createdAt: row.created_at,
+  };
+}
+
+async function selectCredentials(
+  db: Kysely<Schema>,
+  secretHash: SecretHash,
+): Promise<Credentials | undefined> {
+  const row = await db
+    .selectFrom('api_key')
+    .innerJoin('tenant_quota', 'tenant_quota.tenant_id', 'api_key.tenant_id')
+    .selectAll('api_key')
+    .select(['tenant_quota.currency', sql<string>`tenant_quota.rate_multiplier_ppm`.as('multiplier_ppm')])
+    .where('api_key.secret_hash', '=', secretHash)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const terms = { currency: row.currency, rateMultiplierPpm: BigInt(row.multiplier_ppm) };
+  return { apiKey: decodeApiKey(row), terms };
+}
+
+function insertTenant(
+  db: Kysely<Schema>,
+  tenant: NewTenant,
+  audit: AuditEntry,
+  at: Date,
+): Promise<Tenant | AlreadyExists | UnknownTimeZone> {
+  return db.transaction().execute(async (trx) => {
+    if (!(await knowsTimeZone(trx, tenant.timeZone))) return { kind: 'unknown_time_zone' };
+    // A concurrent one of the same id is waited for here: whoever comes second sees all of the first.
+    const row = await trx
+      .insertInto('tenant')
+      .values({ tenant_id: tenant.id, name: tenant.name, created_at: at })
+      .onConflict((conflict) => conflict.doNothing())
+      .returningAll()
+      .executeTakeFirst();
+    if (row === undefined) return { kind: 'already_exists' };
+    await trx
+      .insertInto('tenant_quota')
+      .values({
+        tenant_id: tenant.id,
+        credit_limit: formatAmount(nano(tenant.creditLimit)),
+        currency: tenant.currency,
+        time_zone: tenant.timeZone,
+        daily_quota: tenant.dailyQuota,
+        monthly_quota: tenant.monthlyQuota,
+        rpm_limit: tenant.rpmLimit,
+        tpm_limit: tenant.tpmLimit,
+        rate_multiplier_ppm: sql<QuotaInsert['rate_multiplier_ppm']>`${tenant.rateMultiplierPpm}::bigint`,
+        created_at: at,
+        updated_at: at,
+      })
+      .execute();
+    await insertAudit(trx, audit, at);
+    return decodeTenant(row);
+  });
+}
+
+/** Runtime and engine bring their own time zones, of their own age. */
+async function knowsTimeZone(db: Kysely<Schema>, timeZone: string): Promise<boolean> {
+  const { rows } = await sql`
+    SELECT FROM pg_timezone_names WHERE lower(name) = lower(${timeZone}) LIMIT 1`.execute(db);
+  return rows.length > 0;
+}
+
+function insertApiKey(db: Kysely<Schema>, apiKey: NewApiKey, audit: AuditEntry, at: Date): Promise<ApiKey> {
+  return db.transaction().execute(async (trx) => {
+    const row = await trx
+      .insertInto('api_key')
+      .values({
+        tenant_id: apiKey.tenantId,
+        id: apiKey.id,
+        name: apiKey.name,
+        secret_hash: apiKey.secretHash,
+        prefix: apiKey.prefix,
+        models: apiKey.models === null ? null : [...apiKey.models],
+        expires_at: apiKey.expiresAt,
+        revoked_at: null,
+        created_at: at,
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    await insertAudit(trx, audit, at);
+    return decodeApiKey(row);
+  });
+}
+
+interface Revocation {
+  readonly tenantId: TenantId;
+  readonly id: ApiKeyId;
+  readonly audit: AuditEntry;
+  readonly at: Date;
+}
+
+function revokeApiKey(
+  db: Kysely<Schema>,
+  { tenantId, id, audit, at }: Revocation,
+): Promise<ApiKey | undefined> {
+  return db.transaction().execute(async (trx) => {
+    const revoked = await trx
+      .updateTable('api_key')
+      .set({ revoked_at: at })
+      .where('tenant_id', '=', tenantId)
+      .where('id', '=', id)
+      .where('revoked_at', 'is', null)
+      .returningAll()
+      .executeTakeFirst();
+    if (revoked !== undefined) {
+      await insertAudit(trx, audit, at);
+      return decodeApiKey(revoked);
+    }
+    // Revoked before: it stays as it was, since when it ended is history.
+    const row = await trx
+      .selectFrom('api_key')
+      .selectAll()
+      .where('tenant_id', '=', tenantId)
+      .where('id', '=', id)
+      .executeTakeFirst();
+    return row === undefined ? undefined : decodeApiKey(row);
+  });
+}

@@ -1,0 +1,89 @@
+import { z } from 'zod';
+
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  /** Where the embedded ledger lives. */
+  readonly dataDir: string;
+  /** Accepted beside the stored ones; null: one is made on the first start. */
+  readonly adminToken: string | null;
+  /** Whether a demo tenant and the simulated provider are set up. */
+  readonly demo: boolean;
+  readonly openAi: { readonly baseUrl: string } | null;
+  readonly maxBodyBytes: number;
+  /** How long a drain waits for requests that run. */
+  readonly drainMs: number;
+  readonly logLevel: string;
+}
+
+/** What is wrong with the environment, a line each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const onOff = z.enum(['true', 'false']).transform((value) => value === 'true');
+/** An empty variable is as good as none: compose files and shells leave such behind. */
+const optionalText = z
+  .string()
+  .optional()
+  .transform((value) => (value === undefined || value === '' ? null : value));
+
+/** Variables of DESIGN.md section 7 that this version can't honour yet: refused rather than ignored. */
+const notYet: Readonly<Record<string, (value: string) => string | null>> = {
+  DATABASE_URL: () => 'Postgres is not supported yet: leave it out to use the embedded ledger',
+  REDIS_URL: () => 'Redis is not supported yet: leave it out to use hot state in memory',
+  REDIS_HOST: () => 'Redis is not supported yet: leave it out to use hot state in memory',
+  REDIS_CLUSTER_NODES: () => 'Redis is not supported yet: leave it out to use hot state in memory',
+  WORKERS: (value) => (value === '1' ? null : 'several processes need Redis, which is not supported yet'),
+  BILLING_BLOCK_ON_INSUFFICIENT: (value) => (value === 'true' ? null : 'only "true" is supported yet'),
+  BILLING_ALLOW_NEGATIVE: (value) => (value === 'false' ? null : 'only "false" is supported yet'),
+};
+
+const environmentSchema = z.object({
+  HOST: z.string().min(1).default('127.0.0.1'),
+  PORT: wholeNumber(0, 65_535).default(8000),
+  DATA_DIR: z.string().min(1).default('./data'),
+  ADMIN_TOKEN: optionalText.refine((token) => token === null || token.length >= 16, {
+    error: 'has to be at least 16 characters long',
+  }),
+  DEMO: onOff.default(true),
+  OPENAI_API_KEY: optionalText,
+  OPENAI_BASE_URL: z.url({ protocol: /^https?$/ }).default('https://api.openai.com/v1'),
+  MAX_BODY_BYTES: wholeNumber(1024, 512 * 1024 * 1024).default(32 * 1024 * 1024),
+  DRAIN_SECONDS: wholeNumber(0, 3600).default(30),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+});
+
+/**
+ * The environment as a valid Config.
+ * @throws ConfigError that names every variable at fault and what it may be.
+ */
+export function readConfig(environment: Environment): Config {
+  const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const unsupported = Object.entries(notYet).flatMap(([name, check]) => {
+    const value = present[name];
+    const problem = value === undefined ? null : check(value);
+    return problem === null ? [] : [`${name}: ${problem}`];
+  });
+  const parsed = environmentSchema.safeParse(present);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  if (!parsed.success || unsupported.length > 0)
+    throw new ConfigError([...unsupported, ...problems].join('\n'));
+  const { data } = parsed;
+  return {
+    host: data.HOST,
+    port: data.PORT,
+    dataDir: data.DATA_DIR,
+    adminToken: data.ADMIN_TOKEN,
+    demo: data.DEMO,
+    openAi: data.OPENAI_API_KEY === null ? null : { baseUrl: data.OPENAI_BASE_URL.replace(/\/+$/, '') },
+    maxBodyBytes: data.MAX_BODY_BYTES,
+    drainMs: data.DRAIN_SECONDS * 1000,
+    logLevel: data.LOG_LEVEL,
+  };
+}

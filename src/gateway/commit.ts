@@ -1,0 +1,120 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
+import type { NanoUsd } from '../domain/money.ts';
+import type { HotState } from '../hot-state/hot-state.ts';
+import type { Commit, Ledger, Void } from '../ledger/ledger.ts';
+import type { Observer } from '../observability/observer.ts';
+
+/** What a committed request did to the balance. */
+export interface Charged {
+  readonly kind: 'charged';
+  readonly transactionId: TransactionId;
+  readonly amount: NanoUsd;
+  readonly balanceAfter: NanoUsd;
+}
+
+/** The ledger closed it without a charge, or knows nothing of it. */
+export interface NotCharged {
+  readonly kind: 'not_charged';
+}
+
+/**
+ * Closes open requests in the ledger and then in hot state. Neither a slow nor an absent ledger loses
+ * one: each is tried until it is in, and `idle` tells when all are.
+ */
+export interface Settlements {
+  /** Resolves when the ledger has it, however long that takes. */
+  commit(commit: Commit): Promise<Charged | NotCharged>;
+  void(close: Void): Promise<void>;
+  /** Resolves when everything that was begun is settled. */
+  idle(): Promise<void>;
+  /** How many are not settled yet. */
+  readonly open: number;
+}
+
+export interface SettlementsOptions {
+  readonly ledger: Ledger;
+  readonly hotState: HotState;
+  readonly observer: Observer;
+}
+
+const firstPauseMs = 50;
+const longestPauseMs = 5_000;
+
+export function createSettlements({ ledger, hotState, observer }: SettlementsOptions): Settlements {
+  const running = new Set<Promise<unknown>>();
+
+  function track<T>(settlement: Promise<T>): Promise<T> {
+    running.add(settlement);
+    settlement.finally(() => running.delete(settlement)).catch(() => undefined);
+    return settlement;
+  }
+
+  async function untilDone<T>(what: string, traceId: TraceId, attempt: () => Promise<T>): Promise<T> {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      try {
+        return await attempt();
+      } catch (error) {
+        observer.fault(what, error, traceId);
+        await sleep(pauseMs);
+      }
+    }
+  }
+
+  /** The hold goes only after the ledger has the charge: in between, money is held twice, never free. */
+  async function commit(close: Commit): Promise<Charged | NotCharged> {
+    const { tenantId, traceId } = close;
+    const answer = await untilDone('committing to the ledger', traceId, () => ledger.commitPending(close));
+    switch (answer.kind) {
+      case 'committed': {
+        await untilDone('projecting a commit', traceId, () => hotState.deduct(traceId, answer.projection));
+        const { transactionId, amount, balanceAfter } = answer;
+        return { kind: 'charged', transactionId, amount, balanceAfter };
+      }
+      case 'already_committed': {
+        // An attempt whose answer was lost: the row is there, the projection has to be fetched.
+        await projectNewest(tenantId, traceId);
+        const { id, amount, balanceAfter } = answer.transaction;
+        return { kind: 'charged', transactionId: id, amount, balanceAfter };
+      }
+      case 'already_voided':
+      case 'unknown_transaction':
+        observer.fault('committing to the ledger', new Error(`the ledger says: ${answer.kind}`), traceId);
+        await untilDone('releasing a hold', traceId, () => hotState.release(tenantId, traceId));
+        return { kind: 'not_charged' };
+    }
+  }
+
+  async function projectNewest(tenantId: TenantId, traceId: TraceId): Promise<void> {
+    await untilDone('projecting a commit', traceId, async () => {
+      const snapshot = await ledger.snapshot(tenantId);
+      if (snapshot.kind === 'snapshot') await hotState.deduct(traceId, snapshot.projection);
+    });
+  }
+
+  async function voidPending(close: Void): Promise<void> {
+    const { tenantId, traceId } = close;
+    const answer = await untilDone('voiding in the ledger', traceId, () => ledger.voidPending(close));
+    if (answer.kind === 'unknown_transaction' && (await isOpenElsewhere(tenantId, traceId))) return;
+    await untilDone('releasing a hold', traceId, () => hotState.release(tenantId, traceId));
+  }
+
+  /** The hold of a trace id belongs to whoever has its PENDING row. */
+  async function isOpenElsewhere(tenantId: TenantId, traceId: TraceId): Promise<boolean> {
+    const found = await untilDone('looking up a transaction', traceId, () =>
+      ledger.findByTrace(tenantId, traceId),
+    );
+    return found?.status === 'PENDING';
+  }
+
+  return {
+    commit: (close) => track(commit(close)),
+    void: (close) => track(voidPending(close)),
+    idle: async () => {
+      while (running.size > 0) await Promise.allSettled(running);
+    },
+    get open() {
+      return running.size;
+    },
+  };
+}

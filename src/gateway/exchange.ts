@@ -1,0 +1,25 @@
+import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
+import type { Settlements } from './commit.ts';
+import type { Forwarded } from './forward.ts';
+import type { MeterOptions } from './meter.ts';
+import type { OpenRequest } from './open-request.ts';
+import type { Progress } from './progress.ts';
+import type { Client } from './request.ts';
+
+export interface ExchangeOptions extends MeterOptions {
+  readonly settlements: Settlements;
+  /** The largest answer, not a stream, that is read before it is passed on. */
+  readonly maxAnswerBytes: number;
+  /** How long a finished answer waits for a ledger that is away. */
+  readonly commitWaitMs: number;
+}
+
+/** An open request whose upstream has answered, or has not. */
+export interface Exchange {
+  readonly open: OpenRequest;
+  readonly dialect: Dialect;
+  readonly request: DialectRequest;
+  readonly client: Client;
+  readonly progress: Progress;
+  readonly forwarded: Forwarded;
+}

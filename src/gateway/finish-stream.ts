@@ -1,0 +1,56 @@
+import type { Refusal } from '../domain/errors.ts';
+import type { Outcome } from '../domain/transaction.ts';
+import type { UpstreamResponse } from '../upstream/upstream.ts';
+import type { Exchange, ExchangeOptions } from './exchange.ts';
+import { relayStream } from './relay.ts';
+import { startAnswer } from './respond.ts';
+import { settle, voidIt } from './settle.ts';
+import { brokenOff, stalled, timedOut, unavailable } from './upstream-refusals.ts';
+
+/** Upstream streams: its events go on as they come, and the closing one after the commit. */
+export async function finishStream(
+  exchange: Exchange,
+  response: UpstreamResponse,
+  options: ExchangeOptions,
+): Promise<Refusal | null> {
+  const { dialect, request, client, forwarded } = exchange;
+  const follower = dialect.followStream({
+    provider: forwarded.target.upstream.provider,
+    clientAsksUsage: request.asksUsage,
+  });
+  const start = () => startAnswer(exchange, response, {});
+  const { outcome, complete, heldBack, started } = await relayStream({ response, follower, client, start });
+  const reading = follower.reading();
+  if (!reading.begun && reading.usage === null && outcome !== 'client_gone' && outcome !== 'completed') {
+    return await finishUnbegun(exchange, outcome, { heldBack, started, start }, options);
+  }
+  await settle(exchange, { outcome, reading, complete }, options);
+  if (client.gone.aborted) return null;
+  if (!started) start();
+  if (complete) client.end(Buffer.concat(heldBack));
+  else client.end(dialect.errorEvent(outcome === 'timeout' ? stalled : brokenOff));
+  return null;
+}
+
+interface Unbegun {
+  readonly heldBack: readonly Buffer[];
+  readonly started: boolean;
+  start(): void;
+}
+
+/** A stream that failed before anything was generated: nothing is charged. */
+async function finishUnbegun(
+  exchange: Exchange,
+  outcome: Outcome,
+  { heldBack, started, start }: Unbegun,
+  options: ExchangeOptions,
+): Promise<Refusal | null> {
+  const { client, dialect } = exchange;
+  await voidIt(exchange, outcome, 'nothing was generated', options);
+  const refused = outcome === 'timeout' ? timedOut : unavailable;
+  // What upstream said of its failure went to the client; otherwise there is still time for a status.
+  if (outcome !== 'upstream_error' && !started) return refused;
+  if (!started) start();
+  client.end(outcome === 'upstream_error' ? Buffer.concat(heldBack) : dialect.errorEvent(refused));
+  return null;
+}

@@ -1,0 +1,125 @@
+import type { AnswerReading, DialectRequest } from '../dialects/dialect.ts';
+import type { Refusal } from '../domain/errors.ts';
+import type { Outcome } from '../domain/transaction.ts';
+import { type Unreachable, UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
+import type { Exchange, ExchangeOptions } from './exchange.ts';
+import { finishStream } from './finish-stream.ts';
+import { readWhole } from './relay.ts';
+import { amountHeaders, sendWhole } from './respond.ts';
+import { settle, voidIt } from './settle.ts';
+import { timedOut, tooLarge, unavailable } from './upstream-refusals.ts';
+
+/** What upstream's answer becomes: one end of the request, and the answer of the client. */
+export async function finish(exchange: Exchange, options: ExchangeOptions): Promise<Refusal | null> {
+  const { answer } = exchange.forwarded;
+  if (answer.kind === 'unreachable') return await finishUnreachable(exchange, answer, options);
+  if (answer.status < 200 || answer.status > 299) return await finishRefused(exchange, answer, options);
+  const isStream = isEventStream(answer, exchange.request);
+  return await (isStream ? finishStream : finishAnswer)(exchange, answer, options);
+}
+
+/** By what upstream says it sends; where it doesn't say, by what was asked for. */
+function isEventStream({ headers }: UpstreamResponse, request: DialectRequest): boolean {
+  const contentType = String(headers['content-type'] ?? '').toLowerCase();
+  if (contentType.includes('text/event-stream')) return true;
+  return request.stream && !contentType.includes('json');
+}
+
+/** Upstream never answered: nothing is charged, unless it was the client that didn't wait. */
+async function finishUnreachable(
+  exchange: Exchange,
+  { reason, sent }: Unreachable,
+  options: ExchangeOptions,
+): Promise<Refusal | null> {
+  if (exchange.client.gone.aborted) {
+    await settleGone(exchange, sent, options);
+    return null;
+  }
+  const timeout = reason === 'timeout';
+  await voidIt(exchange, timeout ? 'timeout' : 'upstream_refused', `upstream: ${reason}`, options);
+  return timeout ? timedOut : unavailable;
+}
+
+/** Upstream refused: its answer is the client's, and nothing is charged. */
+async function finishRefused(
+  exchange: Exchange,
+  response: UpstreamResponse,
+  options: ExchangeOptions,
+): Promise<Refusal | null> {
+  const body = await readBody(response, options.maxAnswerBytes);
+  await voidIt(exchange, 'upstream_refused', `upstream: status ${response.status}`, options);
+  if (body === null || typeof body === 'string') return unavailable;
+  sendWhole(exchange, response, body, {});
+  return null;
+}
+
+const nothing: AnswerReading = {
+  usage: null,
+  generated: { texts: [], overhead: 0 },
+  finishReason: null,
+  error: null,
+};
+
+/** The client didn't wait: it pays for the prompt once upstream has been sent it. */
+async function settleGone(exchange: Exchange, sent: boolean, options: ExchangeOptions): Promise<void> {
+  if (sent) await settle(exchange, { outcome: 'client_gone', reading: nothing, complete: false }, options);
+  else await voidIt(exchange, 'client_gone', 'gone before upstream was asked', options);
+}
+
+/** A whole answer: it is metered and committed, then passed on with what it cost. */
+async function finishAnswer(
+  exchange: Exchange,
+  response: UpstreamResponse,
+  options: ExchangeOptions,
+): Promise<Refusal | null> {
+  const body = await readBody(response, options.maxAnswerBytes);
+  if (body === null || typeof body === 'string') return await finishBroken(exchange, body, options);
+  const reading = exchange.dialect.readAnswer(body, exchange.forwarded.target.upstream.provider);
+  if (reading.error !== null && reading.usage === null && reading.generated.texts.length === 0) {
+    await voidIt(exchange, 'upstream_error', reading.error, options);
+    sendWhole(exchange, response, body, {});
+    return null;
+  }
+  const outcome = wholeOutcome(exchange, reading);
+  const settled = await settle(exchange, { outcome, reading, complete: true }, options);
+  sendWhole(exchange, response, body, amountHeaders(settled));
+  return null;
+}
+
+/** A body that ended early: of an answer that isn't a stream, nothing was delivered. */
+async function finishBroken(
+  exchange: Exchange,
+  failure: UpstreamBodyError['reason'] | null,
+  options: ExchangeOptions,
+): Promise<Refusal | null> {
+  if (exchange.client.gone.aborted) {
+    await settleGone(exchange, true, options);
+    return null;
+  }
+  await voidIt(
+    exchange,
+    failure === 'timeout' ? 'timeout' : 'upstream_cut',
+    `upstream: ${failure ?? 'answer too large'}`,
+    options,
+  );
+  if (failure === null) return tooLarge;
+  return failure === 'timeout' ? timedOut : unavailable;
+}
+
+/** The body; the reason where it broke off, null where it is too large. */
+async function readBody(
+  response: UpstreamResponse,
+  limit: number,
+): Promise<Buffer | UpstreamBodyError['reason'] | null> {
+  try {
+    return await readWhole(response.body, limit);
+  } catch (error) {
+    if (error instanceof UpstreamBodyError) return error.reason;
+    throw error;
+  }
+}
+
+function wholeOutcome({ client }: Exchange, { error }: AnswerReading): Outcome {
+  if (client.gone.aborted) return 'client_gone';
+  return error === null ? 'completed' : 'upstream_error';
+}

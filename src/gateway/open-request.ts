@@ -1,0 +1,105 @@
+import type { TenantTerms } from '../catalog/catalog.ts';
+import type { Clock } from '../domain/clock.ts';
+import { Fault, type Refusal, refusal } from '../domain/errors.ts';
+import type { ApiKeyId, InstanceId, RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
+import type { NanoUsd } from '../domain/money.ts';
+import type { Rates } from '../domain/pricing.ts';
+import type { UsageRecord } from '../domain/transaction.ts';
+import type { HotState } from '../hot-state/hot-state.ts';
+import type { Ledger, PendingDraft } from '../ledger/ledger.ts';
+import type { Settlements } from './commit.ts';
+import { conflictRefusal, repeatRefusal } from './trace.ts';
+
+/** A request that is admitted: it has a hold, and from now on exactly one end. */
+export interface OpenRequest {
+  readonly transactionId: TransactionId;
+  readonly tenantId: TenantId;
+  readonly apiKeyId: ApiKeyId;
+  readonly traceId: TraceId;
+  readonly requestHash: RequestHash;
+  readonly holdAmount: NanoUsd;
+  readonly periodDay: string;
+  /** The public name. */
+  readonly model: string;
+  /** Of the upstream that is tried first. */
+  readonly provider: string;
+  readonly rates: Rates;
+  readonly terms: TenantTerms;
+}
+
+export interface OpenPendingOptions {
+  readonly ledger: Ledger;
+  readonly hotState: HotState;
+  readonly settlements: Settlements;
+  readonly clock: Clock;
+  readonly owner: InstanceId;
+  /** No request is open for longer: whoever finds its PENDING row later may settle it. */
+  readonly pendingTtlMs: number;
+}
+
+/** Makes the hold durable: before this resolves, no byte of the answer may reach the client. */
+export async function openPending(open: OpenRequest, options: OpenPendingOptions): Promise<Refusal | null> {
+  const { ledger, hotState } = options;
+  const { tenantId, traceId } = open;
+  const answer = await createPending(open, options);
+  switch (answer.kind) {
+    case 'created':
+      return null;
+    case 'refused':
+      return answer;
+    case 'unknown_tenant':
+      await hotState.release(tenantId, traceId);
+      return refusal('API_KEY_INVALID', 'The tenant of this API key does not exist any more.');
+    case 'duplicate':
+    case 'conflict': {
+      const { transaction } = answer;
+      // While the first request is open, the hold under this trace id is its own.
+      if (transaction.status !== 'PENDING') await hotState.release(tenantId, traceId);
+      return answer.kind === 'duplicate' ? repeatRefusal(transaction) : conflictRefusal(transaction);
+    }
+  }
+
+  async function createPending(request: OpenRequest, { settlements }: OpenPendingOptions) {
+    try {
+      return await ledger.createPending(draftOf(request, options));
+    } catch (error) {
+      const fault =
+        error instanceof Fault ? error : new Fault('INTERNAL', 'Nothing was charged.', { cause: error });
+      if (fault.code === 'OVERLOADED') await hotState.release(tenantId, traceId);
+      // Whether the row was written is not known: it is voided as soon as the ledger answers again.
+      else void settlements.void({ ...request, description: 'never begun', record: neverBegun });
+      return refusal(fault.code, fault.message);
+    }
+  }
+}
+
+const neverBegun: UsageRecord = {
+  outcome: 'upstream_refused',
+  stream: false,
+  streamCompleted: null,
+  streamError: null,
+  finishReason: null,
+  latencyMs: 0,
+  timeToFirstByteMs: null,
+};
+
+function draftOf(open: OpenRequest, { clock, owner, pendingTtlMs }: OpenPendingOptions): PendingDraft {
+  return {
+    id: open.transactionId,
+    tenantId: open.tenantId,
+    apiKeyId: open.apiKeyId,
+    traceId: open.traceId,
+    requestHash: open.requestHash,
+    holdAmount: open.holdAmount,
+    currency: open.terms.currency,
+    provider: open.provider,
+    model: open.model,
+    rates: open.rates,
+    multiplierPpm: open.terms.rateMultiplierPpm,
+    inputPrice: open.rates.input ?? null,
+    outputPrice: open.rates.output ?? null,
+    periodDay: open.periodDay,
+    expiresAtMs: clock.now() + pendingTtlMs,
+    owner,
+  };
+}

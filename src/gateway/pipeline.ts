@@ -1,0 +1,159 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Clock } from '../domain/clock.ts';
+import { Fault, type Refusal, refusal } from '../domain/errors.ts';
+import { hashRequest, type IdSource, type InstanceId, type TransactionId } from '../domain/ids.ts';
+import type { HotState } from '../hot-state/hot-state.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Observer } from '../observability/observer.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { UpstreamClient } from '../upstream/upstream.ts';
+import { admit } from './admit.ts';
+import { authenticate } from './authenticate.ts';
+import { createSettlements, type Settlements } from './commit.ts';
+import type { OpenRequest } from './open-request.ts';
+import { Progress } from './progress.ts';
+import type { Client, GatewayRequest } from './request.ts';
+import { resolve } from './resolve.ts';
+import { run } from './run.ts';
+import { settledRefusal, traceOf } from './trace.ts';
+
+export interface PipelineOptions {
+  readonly catalog: Catalog;
+  readonly hotState: HotState;
+  readonly ledger: Ledger;
+  readonly upstreams: UpstreamClient;
+  /** What a stored credential stands for; null where it stands for nothing. */
+  readonly readCredential: (stored: string) => string | null;
+  readonly tokenizer: Tokenizer;
+  readonly observer: Observer;
+  readonly clock: Clock;
+  readonly newId: IdSource;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly owner: InstanceId;
+  readonly maxAnswerBytes?: number;
+  readonly commitWaitMs?: number;
+  readonly pendingTtlMs?: number;
+}
+
+/** The way of a request: authenticate, resolve, admit, forward, meter, commit, respond. */
+export interface Pipeline {
+  /** Answers one request, whatever happens: it never rejects. */
+  serve(request: GatewayRequest, client: Client): Promise<void>;
+  /** Resolves when every request that was begun has been answered and settled. */
+  idle(): Promise<void>;
+  /** Requests that are being answered, and settlements that go on behind them. */
+  readonly inFlight: number;
+}
+
+type Options = Required<PipelineOptions> & { readonly settlements: Settlements };
+
+export function createPipeline(given: PipelineOptions): Pipeline {
+  const settlements = createSettlements(given);
+  const options: Options = {
+    maxAnswerBytes: 64 * 1024 * 1024,
+    commitWaitMs: 5_000,
+    pendingTtlMs: 60 * 60_000,
+    ...given,
+    settlements,
+  };
+  const serving = new Set<Promise<void>>();
+  return {
+    serve: (request, client) => {
+      const served = serve(request, client, options).finally(() => serving.delete(served));
+      serving.add(served);
+      return served;
+    },
+    idle: async () => {
+      while (serving.size > 0) await Promise.allSettled(serving);
+      await settlements.idle();
+    },
+    get inFlight() {
+      return serving.size + settlements.open;
+    },
+  };
+}
+
+async function serve(request: GatewayRequest, client: Client, options: Options): Promise<void> {
+  const progress = new Progress(options.clock, request.arrivedAtMs);
+  try {
+    const refused = await answer(request, client, progress, options);
+    if (refused !== null) refuse(client, progress, refused);
+  } catch (error) {
+    options.observer.fault('serving a request', error, progress.traceId);
+    if (progress.answering) client.abandon();
+    else refuse(client, progress, faultRefusal(error));
+  } finally {
+    options.observer.requestEnded(progress.summary());
+  }
+}
+
+function faultRefusal(error: unknown): Refusal {
+  return error instanceof Fault
+    ? refusal(error.code, error.message)
+    : refusal('INTERNAL', 'Something went wrong in the gateway. It was logged under this request id.');
+}
+
+function refuse(client: Client, progress: Progress, refused: Refusal): void {
+  progress.refused(refused.code);
+  if (client.gone.aborted) return;
+  client.start({ kind: 'refusal', refusal: refused, headers: progress.identifyingHeaders() });
+  client.end();
+}
+
+/** The steps in their order. A refusal is what the client gets; null: it has its answer. */
+async function answer(
+  incoming: GatewayRequest,
+  client: Client,
+  progress: Progress,
+  options: Options,
+): Promise<Refusal | null> {
+  const { dialect, headers, body } = incoming;
+  const trace = traceOf(headers, options.newId);
+  if (trace.kind === 'refused') return trace;
+  progress.traced(trace.traceId);
+
+  const caller = await authenticate(headers, options);
+  if (caller.kind === 'refused') return caller;
+  const { apiKey, terms } = caller;
+  progress.authenticated(apiKey.tenantId, apiKey.id);
+
+  const request = dialect.readRequest(body);
+  if (request.kind === 'refused') return request;
+  progress.asked(request.model, request.stream);
+
+  const resolved = await resolve(apiKey, request.model, dialect.name, options);
+  if (resolved.kind === 'refused') return resolved;
+  const { rates, model } = resolved;
+
+  const { tenantId } = apiKey;
+  const { traceId } = trace;
+  const requestHash = hashRequest(dialect.name, body);
+  const modelMaximum = model.maxOutputTokens;
+  const admission = await admit({ tenantId, traceId, request, rates, terms, modelMaximum }, options);
+  if (admission.kind === 'refused') return admission;
+  if (admission.kind === 'settled') {
+    return settledRefusal(await options.ledger.findByTrace(tenantId, traceId), requestHash);
+  }
+
+  const open: OpenRequest = {
+    transactionId: options.newId() as TransactionId,
+    tenantId,
+    apiKeyId: apiKey.id,
+    traceId,
+    requestHash,
+    holdAmount: admission.holdAmount,
+    periodDay: admission.periodDay,
+    model: model.name,
+    provider: resolved.targets[0].upstream.provider,
+    rates,
+    terms,
+  };
+  const { clampedOutput } = admission;
+  const { targets } = resolved;
+  const { fromClient } = trace;
+  return await run(
+    { open, dialect, headers, request, targets, clampedOutput, mayBeRepeated: fromClient, client, progress },
+    options,
+  );
+}

@@ -1,0 +1,113 @@
+import type { Clock } from '../domain/clock.ts';
+import type { ErrorCode } from '../domain/errors.ts';
+import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
+import type { NanoUsd } from '../domain/money.ts';
+import type { Outcome, UsageRecord } from '../domain/transaction.ts';
+import type { MeteredUsage } from '../domain/usage.ts';
+import type { RequestSummary } from '../observability/observer.ts';
+import type { ResponseHeaders } from './request.ts';
+
+type Known = { -readonly [Member in keyof RequestSummary]: RequestSummary[Member] };
+
+/** What is known of a request so far: times for its usage record, and the summary for who watches. */
+export class Progress {
+  readonly #clock: Clock;
+  readonly #arrivedAtMs: number;
+  readonly #known: Known = {
+    traceId: null,
+    tenantId: null,
+    apiKeyId: null,
+    model: null,
+    provider: null,
+    stream: null,
+    code: null,
+    outcome: null,
+    transactionId: null,
+    metered: null,
+    charge: null,
+    latencyMs: 0,
+    timeToFirstByteMs: null,
+  };
+
+  constructor(clock: Clock, arrivedAtMs: number) {
+    this.#clock = clock;
+    this.#arrivedAtMs = arrivedAtMs;
+  }
+
+  get traceId(): TraceId | null {
+    return this.#known.traceId;
+  }
+
+  /** Whether the head of an answer was sent. */
+  get answering(): boolean {
+    return this.#known.timeToFirstByteMs !== null;
+  }
+
+  authenticated(tenantId: TenantId, apiKeyId: ApiKeyId): void {
+    this.#known.tenantId = tenantId;
+    this.#known.apiKeyId = apiKeyId;
+  }
+
+  traced(traceId: TraceId): void {
+    this.#known.traceId = traceId;
+  }
+
+  asked(model: string, stream: boolean): void {
+    this.#known.model = model;
+    this.#known.stream = stream;
+  }
+
+  opened(transactionId: TransactionId): void {
+    this.#known.transactionId = transactionId;
+  }
+
+  refused(code: ErrorCode): void {
+    this.#known.code = code;
+  }
+
+  firstByte(): void {
+    this.#known.timeToFirstByteMs = this.#elapsedMs();
+  }
+
+  committed(outcome: Outcome, provider: string, metered: MeteredUsage, charge: NanoUsd): void {
+    this.#known.outcome = outcome;
+    this.#known.provider = provider;
+    this.#known.metered = metered;
+    this.#known.charge = charge;
+  }
+
+  voided(outcome: Outcome, provider: string): void {
+    this.#known.outcome = outcome;
+    this.#known.provider = provider;
+  }
+
+  record(outcome: Outcome, finishReason: string | null, error: string | null): UsageRecord {
+    const stream = this.#known.stream === true;
+    return {
+      outcome,
+      stream,
+      streamCompleted: stream ? outcome === 'completed' : null,
+      streamError: stream ? error : null,
+      finishReason,
+      latencyMs: this.#elapsedMs(),
+      timeToFirstByteMs: this.#known.timeToFirstByteMs,
+    };
+  }
+
+  /** What ties an answer to its request: the trace id, and the transaction once it is durable. */
+  identifyingHeaders(): ResponseHeaders {
+    const { traceId, transactionId } = this.#known;
+    return {
+      ...(traceId === null ? {} : { 'x-request-id': traceId }),
+      ...(transactionId === null ? {} : { 'x-billing-transaction-id': transactionId }),
+    };
+  }
+
+  summary(): RequestSummary {
+    return { ...this.#known, latencyMs: this.#elapsedMs() };
+  }
+
+  #elapsedMs(): number {
+    return this.#clock.monotonic() - this.#arrivedAtMs;
+  }
+}

@@ -1,0 +1,87 @@
+import type { Target } from '../catalog/catalog.ts';
+import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
+import type { Refusal } from '../domain/errors.ts';
+import type { ExchangeOptions } from './exchange.ts';
+import { finish } from './finish.ts';
+import { type Forwarded, type ForwardOptions, forward } from './forward.ts';
+import { type OpenPendingOptions, type OpenRequest, openPending } from './open-request.ts';
+import type { Progress } from './progress.ts';
+import type { Client, RequestHeaders } from './request.ts';
+
+export type RunOptions = OpenPendingOptions & ForwardOptions & ExchangeOptions;
+
+/** A request that holds its money and has neither a ledger row nor an upstream yet. */
+export interface Admitted {
+  readonly open: OpenRequest;
+  readonly dialect: Dialect;
+  readonly headers: RequestHeaders;
+  readonly request: DialectRequest;
+  readonly targets: readonly [Target, ...Target[]];
+  readonly clampedOutput: number | null;
+  /** Its trace id is the client's: the ledger may know it already. */
+  readonly mayBeRepeated: boolean;
+  readonly client: Client;
+  readonly progress: Progress;
+}
+
+/**
+ * From the hold to the one end. The PENDING row is written while upstream is being asked, so that a
+ * durable hold costs the client no time; nothing reaches the client before both are there.
+ */
+export async function run(admitted: Admitted, options: RunOptions): Promise<Refusal | null> {
+  const { open, client, progress, mayBeRepeated } = admitted;
+  if (client.gone.aborted) {
+    await options.hotState.release(open.tenantId, open.traceId);
+    return null;
+  }
+  const opening = openPending(open, options);
+  if (mayBeRepeated) {
+    // Asking upstream twice for one request would cost us twice: here the ledger has the first word.
+    const refused = await opening;
+    if (refused !== null) return refused;
+  }
+  const upstream = askUpstream(admitted, options);
+  const refused = await opening;
+  if (refused !== null) {
+    upstream.cancel();
+    return refused;
+  }
+  progress.opened(open.transactionId);
+  try {
+    const { dialect, request } = admitted;
+    return await finish(
+      { open, dialect, request, client, progress, forwarded: await upstream.answer },
+      options,
+    );
+  } catch (error) {
+    upstream.cancel();
+    // Once something was delivered, the PENDING row stays, for whoever settles what was left open.
+    if (!progress.answering) await voidBroken(admitted, options);
+    throw error;
+  }
+}
+
+interface AskedUpstream {
+  readonly answer: Promise<Forwarded>;
+  cancel(): void;
+}
+
+/** A client that hangs up ends the exchange with upstream, unless the route says to read on. */
+function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
+  const { client, targets } = admitted;
+  const controller = new AbortController();
+  const cancel = () => controller.abort();
+  if (targets[0].route.whenClientGone === 'cancel')
+    client.gone.addEventListener('abort', cancel, { once: true });
+  const answer = forward({ ...admitted, signal: controller.signal }, options);
+  // Awaited later or not at all: a failure must not count as unhandled in between.
+  answer.catch(() => undefined);
+  return { answer, cancel };
+}
+
+async function voidBroken({ open, progress }: Admitted, { settlements }: RunOptions): Promise<void> {
+  const { tenantId, traceId, transactionId } = open;
+  const description = 'the gateway failed to serve it';
+  const record = progress.record('gateway_died', null, description);
+  await settlements.void({ tenantId, traceId, transactionId, description, record });
+}

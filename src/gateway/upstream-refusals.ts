@@ -1,0 +1,23 @@
+import { refusal } from '../domain/errors.ts';
+
+/** What the client is told where upstream has nothing to tell it. */
+export const unavailable = refusal(
+  'UPSTREAM_UNAVAILABLE',
+  'The provider could not be reached, or broke off before it answered. Nothing was charged; try again.',
+);
+export const timedOut = refusal(
+  'UPSTREAM_TIMEOUT',
+  'The provider did not answer in time. Nothing was charged; try again.',
+);
+export const tooLarge = refusal(
+  'UPSTREAM_UNAVAILABLE',
+  "The provider's answer was larger than this gateway passes on. Nothing was charged.",
+);
+export const brokenOff = refusal(
+  'UPSTREAM_UNAVAILABLE',
+  'The provider broke off in the middle of its answer. What was delivered until then was charged.',
+);
+export const stalled = refusal(
+  'UPSTREAM_TIMEOUT',
+  'The provider stopped in the middle of its answer. What was delivered until then was charged.',
+);

@@ -1,0 +1,196 @@
+import { describe, expect, it } from 'vitest';
+import type { Clock } from '../domain/clock.ts';
+import type { TenantId, TraceId } from '../domain/ids.ts';
+import { nano } from '../domain/money.ts';
+import type { QuotaProjection } from '../domain/quota.ts';
+import type { HotState } from './hot-state.ts';
+
+const tenantId = 'tenant-1' as TenantId;
+const trace = (name: string | number) => `trace-${name}` as TraceId;
+
+function projection(changes: Partial<QuotaProjection> = {}): QuotaProjection {
+  return {
+    tenantId,
+    version: 1,
+    balance: nano(100n),
+    creditLimit: nano(0n),
+    currency: 'USD',
+    timeZone: 'UTC',
+    dailyQuota: 1000,
+    dailyUsed: 0,
+    dailyPeriod: null,
+    monthlyQuota: 30_000,
+    monthlyUsed: 0,
+    monthlyPeriod: null,
+    rpmLimit: null,
+    tpmLimit: null,
+    rateMultiplierPpm: 1_000_000n,
+    ...changes,
+  };
+}
+
+/** What every hot state guarantees. `create` gets the clock that the adapter has to follow. */
+export function describeHotState(name: string, create: (clock: Clock) => Promise<HotState>): void {
+  describe(`hot state in ${name}`, () => {
+    let nowMs = 0;
+    const clock: Clock = { now: () => nowMs, monotonic: () => nowMs };
+
+    async function loaded(changes: Partial<QuotaProjection> = {}): Promise<HotState> {
+      nowMs = Date.parse('2026-11-23T12:00:00Z');
+      const hotState = await create(clock);
+      await hotState.load({ kind: 'snapshot', projection: projection(changes), openPendings: [] });
+      return hotState;
+    }
+
+    const check = (hotState: HotState, name: string | number, hold: bigint) =>
+      hotState.check({ tenantId, traceId: trace(name), holdAmount: nano(hold) });
+
+    it('admits a fresh tenant and tells what remains', async () => {
+      const hotState = await loaded();
+      expect(await check(hotState, 1, 0n)).toEqual({
+        kind: 'admitted',
+        periodDay: '2026-11-23',
+        remaining: { available: 100n, dailyRequests: 999, monthlyRequests: 29_999 },
+      });
+    });
+
+    it('is cold until it is loaded', async () => {
+      const hotState = await create(clock);
+      expect(await check(hotState, 1, 1n)).toEqual({ kind: 'cold' });
+      expect(await hotState.look(tenantId)).toBeUndefined();
+    });
+
+    it('denies a hold above what is available, names the limit, and changes nothing', async () => {
+      const hotState = await loaded();
+      await check(hotState, 1, 60n);
+      const before = await hotState.look(tenantId);
+      expect(await check(hotState, 2, 41n)).toEqual({
+        kind: 'denied',
+        limit: 'balance',
+        freesAtMs: null,
+        remaining: { available: 40n, dailyRequests: 999, monthlyRequests: 29_999 },
+      });
+      expect(await hotState.look(tenantId)).toEqual(before);
+      expect(await check(hotState, 3, 40n)).toMatchObject({ kind: 'admitted', remaining: { available: 0n } });
+    });
+
+    it('lends up to the credit limit and no further', async () => {
+      const hotState = await loaded({ balance: nano(-20n), creditLimit: nano(50n) });
+      expect(await check(hotState, 1, 31n)).toMatchObject({ kind: 'denied', limit: 'balance' });
+      expect(await check(hotState, 2, 30n)).toMatchObject({ kind: 'admitted' });
+    });
+
+    it('stops a tenant that owes more than its credit, even for a request that costs nothing', async () => {
+      const hotState = await loaded({ balance: nano(-1n) });
+      expect(await check(hotState, 1, 0n)).toMatchObject({ kind: 'denied', limit: 'balance' });
+    });
+
+    it('denies the day when it is used up, and says that midnight frees it', async () => {
+      const hotState = await loaded({ dailyUsed: 1000, dailyPeriod: '2026-11-23' });
+      expect(await check(hotState, 1, 1n)).toMatchObject({
+        kind: 'denied',
+        limit: 'daily_requests',
+        freesAtMs: Date.parse('2026-11-24T00:00:00Z'),
+      });
+      nowMs = Date.parse('2026-11-24T00:00:00Z');
+      expect(await check(hotState, 1, 1n)).toMatchObject({ kind: 'admitted', periodDay: '2026-11-24' });
+    });
+
+    it('denies the month when it is used up, and says that the next one frees it', async () => {
+      const hotState = await loaded({ monthlyQuota: 2, monthlyUsed: 1, monthlyPeriod: '2026-11' });
+      expect(await check(hotState, 1, 1n)).toMatchObject({ kind: 'admitted' });
+      expect(await check(hotState, 2, 1n)).toMatchObject({
+        kind: 'denied',
+        limit: 'monthly_requests',
+        freesAtMs: Date.parse('2026-12-01T00:00:00Z'),
+      });
+    });
+
+    it('counts open requests against the quota of the day in which they were admitted', async () => {
+      const hotState = await loaded({ dailyQuota: 2 });
+      await check(hotState, 1, 1n);
+      await check(hotState, 2, 1n);
+      expect(await check(hotState, 3, 1n)).toMatchObject({ kind: 'denied', limit: 'daily_requests' });
+      await hotState.release(tenantId, trace(1));
+      expect(await check(hotState, 4, 1n)).toMatchObject({ kind: 'admitted' });
+      nowMs = Date.parse('2026-11-24T01:00:00Z');
+      expect(await check(hotState, 5, 1n)).toMatchObject({ remaining: { dailyRequests: 1 } });
+    });
+
+    it('answers a repeated check as the first, and holds once', async () => {
+      const hotState = await loaded();
+      const first = await check(hotState, 1, 30n);
+      expect(await check(hotState, 1, 30n)).toEqual(first);
+      expect(await hotState.look(tenantId)).toMatchObject({ held: 30n, openHolds: 1 });
+    });
+
+    it('takes the projection and releases the hold in one step, once', async () => {
+      const hotState = await loaded();
+      await check(hotState, 1, 30n);
+      await check(hotState, 2, 5n);
+      const newer = projection({ version: 2, balance: nano(90n), dailyUsed: 1, dailyPeriod: '2026-11-23' });
+      await hotState.deduct(trace(1), newer);
+      await hotState.deduct(trace(1), newer);
+      expect(await hotState.look(tenantId)).toEqual({ projection: newer, held: 5n, openHolds: 1 });
+    });
+
+    it('never goes back to an older projection', async () => {
+      const hotState = await loaded({ version: 5 });
+      await hotState.project(projection({ version: 4, balance: nano(1n) }));
+      await hotState.load({
+        kind: 'snapshot',
+        projection: projection({ version: 3, balance: nano(1n) }),
+        openPendings: [],
+      });
+      expect(await hotState.look(tenantId)).toMatchObject({ projection: { version: 5, balance: 100n } });
+      await hotState.project(projection({ version: 6, balance: nano(7n) }));
+      expect(await hotState.look(tenantId)).toMatchObject({ projection: { version: 6, balance: 7n } });
+    });
+
+    it('does not place a hold for a request that was settled', async () => {
+      const hotState = await loaded();
+      await check(hotState, 1, 30n);
+      await hotState.release(tenantId, trace(1));
+      expect(await check(hotState, 1, 30n)).toEqual({ kind: 'settled' });
+      expect(await hotState.look(tenantId)).toMatchObject({ held: 0n, openHolds: 0 });
+    });
+
+    it('restores the open holds of a cold tenant, and only once', async () => {
+      const hotState = await create(clock);
+      const pending = { traceId: trace('open'), holdAmount: nano(40n), periodDay: '2026-11-23' };
+      const snapshot = { kind: 'snapshot' as const, projection: projection(), openPendings: [pending] };
+      await hotState.load(snapshot);
+      await hotState.load(snapshot);
+      expect(await hotState.look(tenantId)).toMatchObject({ held: 40n, openHolds: 1 });
+    });
+
+    it('does not bring back, from an older snapshot, what was settled before it was loaded', async () => {
+      const hotState = await create(clock);
+      await hotState.deduct(trace('done'), projection({ version: 2, balance: nano(60n) }));
+      const pending = { traceId: trace('done'), holdAmount: nano(40n), periodDay: '2026-11-23' };
+      await hotState.load({ kind: 'snapshot', projection: projection(), openPendings: [pending] });
+      expect(await hotState.look(tenantId)).toMatchObject({
+        projection: { version: 2, balance: 60n },
+        held: 0n,
+      });
+    });
+
+    it('keeps amounts exact beyond 2^53', async () => {
+      const balance = nano(2n ** 53n + 1n);
+      const hotState = await loaded({ balance });
+      expect(await check(hotState, 1, balance + 1n)).toMatchObject({ kind: 'denied' });
+      expect(await check(hotState, 2, balance)).toMatchObject({
+        kind: 'admitted',
+        remaining: { available: 0n },
+      });
+    });
+
+    it('never admits more than the money there is, however many ask', async () => {
+      const hotState = await loaded({ balance: nano(1_000n) });
+      const answers = await Promise.all(
+        Array.from({ length: 200 }, (_, index) => check(hotState, index, 20n)),
+      );
+      expect(answers.filter(({ kind }) => kind === 'admitted')).toHaveLength(50);
+    });
+  });
+}

@@ -1,0 +1,44 @@
+import { expect, it } from 'vitest';
+import type { Clock } from '../domain/clock.ts';
+import type { TenantId } from '../domain/ids.ts';
+import { nano } from '../domain/money.ts';
+import { describeHotState } from './hot-state.contract.ts';
+import { createMemoryHotState } from './memory.ts';
+
+describeHotState('memory', async (clock) => createMemoryHotState({ clock }));
+
+it('forgets only tenants without open holds when there are too many', async () => {
+  const clock: Clock = { now: () => 0, monotonic: () => 0 };
+  const hotState = createMemoryHotState({ clock, maxTenants: 2 });
+  const tenants = ['busy', 'idle', 'new'] as TenantId[];
+  for (const tenantId of tenants) {
+    await hotState.load({
+      kind: 'snapshot',
+      openPendings: [],
+      projection: {
+        tenantId,
+        version: 1,
+        balance: nano(10n),
+        creditLimit: nano(0n),
+        currency: 'USD',
+        timeZone: 'UTC',
+        dailyQuota: null,
+        dailyUsed: 0,
+        dailyPeriod: null,
+        monthlyQuota: null,
+        monthlyUsed: 0,
+        monthlyPeriod: null,
+        rpmLimit: null,
+        tpmLimit: null,
+        rateMultiplierPpm: 1_000_000n,
+      },
+    });
+    if (tenantId === 'busy')
+      await hotState.check({ tenantId, traceId: 'open' as never, holdAmount: nano(1n) });
+  }
+  expect(await Promise.all(tenants.map((tenantId) => hotState.look(tenantId)))).toMatchObject([
+    { openHolds: 1 },
+    undefined,
+    { openHolds: 0 },
+  ]);
+});

@@ -1,0 +1,105 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Dialect } from '../dialects/dialect.ts';
+import type { Clock } from '../domain/clock.ts';
+import { type Refusal, refusal } from '../domain/errors.ts';
+import { authenticate } from '../gateway/authenticate.ts';
+import type { Pipeline } from '../gateway/pipeline.ts';
+import { responseClient, wireError } from './response-client.ts';
+
+export interface DataPlaneOptions {
+  readonly pipeline: Pipeline;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  /** What is served where: the path of each dialect. */
+  readonly routes: readonly { readonly path: string; readonly dialect: Dialect }[];
+  /** Errors of paths that belong to no dialect take the shape of this one. */
+  readonly defaultDialect: Dialect;
+  readonly maxBodyBytes: number;
+}
+
+/** The paths that clients of the providers know, under the names that the providers gave them. */
+export async function dataPlane(server: FastifyInstance, options: DataPlaneOptions): Promise<void> {
+  const { pipeline, clock, routes, defaultDialect, maxBodyBytes } = options;
+
+  // The body is forwarded byte for byte, so it is not parsed here, whatever its content type.
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: maxBodyBytes }, (_, body, done) =>
+    done(null, body),
+  );
+  server.setErrorHandler((error: { code?: string }, _, reply) => {
+    send(reply, bodyRefusal(error, maxBodyBytes), defaultDialect);
+  });
+  server.setNotFoundHandler((request, reply) => {
+    const message = `There is no ${request.method} ${request.url.split('?')[0]} here.`;
+    send(reply, refusal('NOT_FOUND', message), defaultDialect);
+  });
+
+  for (const { path, dialect } of routes) {
+    server.post(path, (request, reply) => {
+      const arrivedAtMs = clock.monotonic();
+      const encoded = encodingRefusal(request);
+      if (encoded !== null) return send(reply, encoded, dialect);
+      // From here on the answer is the pipeline's, which streams it and must own the connection.
+      reply.hijack();
+      const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+      void pipeline.serve(
+        { dialect, headers: request.headers, body, arrivedAtMs },
+        responseClient(reply.raw, dialect),
+      );
+      return reply;
+    });
+  }
+
+  server.get('/v1/models', async (request, reply) => {
+    const caller = await authenticate(request.headers, options);
+    if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
+    return await listModels(caller.apiKey.models, options.catalog);
+  });
+}
+
+/** The models that an API key may use and that have a price, in the shape of OpenAI's list. */
+async function listModels(permitted: readonly string[] | null, catalog: Catalog) {
+  const models = await catalog.listModels();
+  const usable = models.filter(
+    ({ name, targets, rateCards }) =>
+      targets.length > 0 && rateCards.length > 0 && (permitted === null || permitted.includes(name)),
+  );
+  return {
+    object: 'list',
+    data: usable.map(({ name, targets, createdAt }) => ({
+      id: name,
+      object: 'model',
+      created: Math.floor(createdAt.getTime() / 1000),
+      owned_by: targets[0]?.upstream.provider ?? 'tollgate',
+    })),
+  };
+}
+
+function send(reply: FastifyReply, refused: Refusal, dialect: Dialect): FastifyReply {
+  const { status, headers, body } = wireError(refused, dialect);
+  return reply.code(status).headers(headers).send(body);
+}
+
+function encodingRefusal({ headers }: FastifyRequest): Refusal | null {
+  const encoding = headers['content-encoding'];
+  if (encoding === undefined || encoding === 'identity') return null;
+  return refusal('REQUEST_INVALID', `Send the body without compression, not as "${encoding}".`);
+}
+
+function bodyRefusal(error: { code?: string }, maxBodyBytes: number): Refusal {
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return refusal(
+        'REQUEST_TOO_LARGE',
+        `The body is larger than ${maxBodyBytes} bytes. Nothing was charged.`,
+      );
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return refusal(
+        'REQUEST_INVALID',
+        'The body is not as long as its content-length says. Nothing was charged.',
+      );
+    default:
+      return refusal('INTERNAL', 'Something went wrong in the gateway. Nothing was charged.');
+  }
+}

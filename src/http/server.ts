@@ -1,0 +1,37 @@
+import Fastify, { type FastifyInstance } from 'fastify';
+import { type AdminPlaneOptions, adminPlane } from './admin-plane.ts';
+import { type DataPlaneOptions, dataPlane } from './data-plane.ts';
+import { type Drain, watchAnswers } from './drain.ts';
+import { type HealthOptions, healthRoutes } from './health.ts';
+
+export interface ServerOptions {
+  readonly dataPlane: DataPlaneOptions;
+  readonly adminPlane: AdminPlaneOptions;
+  readonly health: HealthOptions;
+}
+
+/** How long a client may take to send its headers, and the whole of its request. */
+const headersTimeoutMs = 30_000;
+const requestTimeoutMs = 300_000;
+
+export interface GatewayServer extends Drain {
+  readonly http: FastifyInstance;
+}
+
+/** Data plane, admin plane and health on one port. */
+export async function createServer(options: ServerOptions): Promise<GatewayServer> {
+  const server = Fastify({
+    // Requests are logged once each by the gateway's observer.
+    logger: false,
+    bodyLimit: options.dataPlane.maxBodyBytes,
+    requestTimeout: requestTimeoutMs,
+    // What runs is finished by the drain, which knows when; new connections are refused by then.
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 512 },
+  });
+  server.server.headersTimeout = headersTimeoutMs;
+  await server.register(dataPlane, options.dataPlane);
+  await server.register(adminPlane(options.adminPlane));
+  await server.register(healthRoutes, options.health);
+  return { http: server, ...watchAnswers(server) };
+}

@@ -1,0 +1,35 @@
+import type { Logger } from 'pino';
+import { formatAmount } from '../domain/money.ts';
+import { inputTokens, outputTokens } from '../domain/usage.ts';
+import type { Observer, RequestSummary } from './observer.ts';
+
+const milliseconds = (value: number | null) => (value === null ? null : Math.round(value * 1000) / 1000);
+
+function requestLine(summary: RequestSummary) {
+  const { metered, charge } = summary;
+  return {
+    trace_id: summary.traceId,
+    tenant_id: summary.tenantId,
+    api_key_id: summary.apiKeyId,
+    transaction_id: summary.transactionId,
+    model: summary.model,
+    provider: summary.provider,
+    stream: summary.stream,
+    outcome: summary.outcome,
+    code: summary.code,
+    input_tokens: metered && inputTokens(metered.usage),
+    output_tokens: metered && outputTokens(metered.usage),
+    usage_method: metered?.method ?? null,
+    charge: charge === null ? null : formatAmount(charge),
+    latency_ms: milliseconds(summary.latencyMs),
+    time_to_first_byte_ms: milliseconds(summary.timeToFirstByteMs),
+  };
+}
+
+/** One line per request, and one per fault. */
+export function createLogObserver(log: Logger): Observer {
+  return {
+    requestEnded: (summary) => log.info(requestLine(summary), 'request'),
+    fault: (what, error, traceId) => log.error({ err: error, trace_id: traceId }, what),
+  };
+}
