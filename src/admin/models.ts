@@ -19,6 +19,7 @@ const route = members({
   when_client_gone: oneOf(clientGonePolicies).default('cancel'),
 });
 
+/** Without rates a model keeps those it has; one that has none is not served until it does (MODEL_NOT_PRICED). */
 const newModel = members({
   routes: z.array(route, routesShape).min(1, routesShape).max(32, routesShape),
   rates: rates.optional(),
@@ -38,7 +39,7 @@ export function modelCalls(dependencies: AdminDependencies): readonly AdminCall[
       params,
       body: newModel,
       handle: async ({ params, body, actor }) => {
-        const refused = await refuseModel(dependencies, params.model, body);
+        const refused = await refuseModel(dependencies, body);
         if (refused !== undefined) return refused;
         const { rates, routes, max_output_tokens = null } = body;
         const draft = {
@@ -90,8 +91,7 @@ function routeOf(sent: NewModelBody['routes'][number]): Route {
 
 async function refuseModel(
   { catalog }: AdminDependencies,
-  name: string,
-  { routes, rates }: NewModelBody,
+  { routes }: NewModelBody,
 ): Promise<Refusal | undefined> {
   const known = new Map<string, Upstream>((await catalog.listUpstreams()).map((one) => [one.id, one]));
   // Those that are unknown are left to the store, which looks again when it writes.
@@ -101,13 +101,6 @@ async function refuseModel(
       'REQUEST_INVALID',
       '`routes` go to upstreams that share no dialect, so none could stand in for another. Serve them as models of their own.',
       { param: 'routes' },
-    );
-  }
-  if (rates === undefined && ((await catalog.findModel(name))?.rateCards ?? []).length === 0) {
-    return refusal(
-      'REQUEST_INVALID',
-      '`rates` is required: send the prices, since the model has none yet that could be kept.',
-      { param: 'rates' },
     );
   }
   return undefined;

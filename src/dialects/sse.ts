@@ -88,8 +88,6 @@ export class SseFramer {
       lineStart = at + 1;
     }
     if (lineStart < chunk.length) this.#lineIsEmpty = false;
-    // What a CR did is long over, unless this chunk was empty.
-    if (chunk.length > 0) this.#endsLinesWithCr = false;
   }
 
   #scanMixed(chunk: Buffer, events: SseEvent[]): void {

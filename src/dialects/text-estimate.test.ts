@@ -92,6 +92,9 @@ const other: Readonly<Record<string, string>> = {
     null,
     8,
   ),
+  identifiers: 'getUserAccountBalance readStreamUntilClosed maxOutputTokensPerRequest toISOString '.repeat(
+    20,
+  ),
   base64: noise.toString('base64'),
   hex: noise.toString('hex'),
   digits: from('0123456789'),

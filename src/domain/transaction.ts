@@ -29,6 +29,9 @@ interface TransactionFacts {
   readonly outputPrice: Rate | null;
   /** The day in the tenant's time zone in which the request was admitted. */
   readonly periodDay: string | null;
+  /** The gateway process that opened it, and until when it was to end; null for what was never open. */
+  readonly owner: InstanceId | null;
+  readonly expiresAt: Date | null;
   readonly description: string | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Dialect } from '../dialects/dialect.ts';
@@ -5,6 +6,7 @@ import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import { authenticate } from '../gateway/authenticate.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
+import { readBody } from './body.ts';
 import { responseClient, wireError } from './response-client.ts';
 
 export interface DataPlaneOptions {
@@ -24,11 +26,12 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
 
   // The body is forwarded byte for byte, so it is not parsed here, whatever its content type.
   server.removeAllContentTypeParsers();
-  server.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: maxBodyBytes }, (_, body, done) =>
-    done(null, body),
+  server.addContentTypeParser('*', (_: FastifyRequest, payload: IncomingMessage) =>
+    readBody(payload, maxBodyBytes),
   );
-  server.setErrorHandler((error: { code?: string }, _, reply) => {
-    send(reply, bodyRefusal(error, maxBodyBytes), defaultDialect);
+  server.setErrorHandler((_, __, reply) => {
+    const message = 'Something went wrong before the request could be served. Nothing was charged.';
+    send(reply, refusal('INTERNAL', message), defaultDialect);
   });
   server.setNotFoundHandler((request, reply) => {
     const message = `There is no ${request.method} ${request.url.split('?')[0]} here.`;
@@ -38,8 +41,8 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
   for (const { path, dialect } of routes) {
     server.post(path, (request, reply) => {
       const arrivedAtMs = clock.monotonic();
-      const encoded = encodingRefusal(request);
-      if (encoded !== null) return send(reply, encoded, dialect);
+      const refused = bodyRefusal(request, maxBodyBytes);
+      if (refused !== null) return send(reply, refused, dialect);
       // From here on the answer is the pipeline's, which streams it and must own the connection.
       reply.hijack();
       const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
@@ -81,25 +84,14 @@ function send(reply: FastifyReply, refused: Refusal, dialect: Dialect): FastifyR
   return reply.code(status).headers(headers).send(body);
 }
 
-function encodingRefusal({ headers }: FastifyRequest): Refusal | null {
+function bodyRefusal({ headers, body }: FastifyRequest, maxBodyBytes: number): Refusal | null {
+  if (!Buffer.isBuffer(body) && body !== undefined && body !== null) {
+    return refusal(
+      'REQUEST_TOO_LARGE',
+      `The body is larger than ${maxBodyBytes} bytes. Nothing was charged.`,
+    );
+  }
   const encoding = headers['content-encoding'];
   if (encoding === undefined || encoding === 'identity') return null;
   return refusal('REQUEST_INVALID', `Send the body without compression, not as "${encoding}".`);
-}
-
-function bodyRefusal(error: { code?: string }, maxBodyBytes: number): Refusal {
-  switch (error.code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return refusal(
-        'REQUEST_TOO_LARGE',
-        `The body is larger than ${maxBodyBytes} bytes. Nothing was charged.`,
-      );
-    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-      return refusal(
-        'REQUEST_INVALID',
-        'The body is not as long as its content-length says. Nothing was charged.',
-      );
-    default:
-      return refusal('INTERNAL', 'Something went wrong in the gateway. Nothing was charged.');
-  }
 }

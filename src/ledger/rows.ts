@@ -105,6 +105,8 @@ export function decodeTransaction(row: TransactionRow): Transaction {
     inputPrice: optional(row.input_price, parsePrice),
     outputPrice: optional(row.output_price, parsePrice),
     periodDay: row.period_day,
+    owner: row.owner as InstanceId | null,
+    expiresAt: row.expires_at,
     description: row.description,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

@@ -40,7 +40,7 @@ export async function answerChat(body: Buffer, outbound: Outbound, options: Chat
   }
 
   await outbound.sleepUntil(performance.now() + directives.ttfb_ms);
-  if (isRefused(outbound, directives, headers)) return;
+  if (outbound.gone || failAsAsked(outbound, directives, headers)) return;
 
   const answer = composeAnswer({ request, model, directives, promptTokens, draws });
   outbound.request.usage = answer.usage;
@@ -52,8 +52,8 @@ export async function answerChat(body: Buffer, outbound: Outbound, options: Chat
   }
 }
 
-/** Whether a fault takes the place of the whole answer. */
-function isRefused(outbound: Outbound, directives: Directives, headers: Delivery['headers']): boolean {
+/** @returns whether a fault took the place of the whole answer */
+function failAsAsked(outbound: Outbound, directives: Directives, headers: Delivery['headers']): boolean {
   const { ending } = directives.fault;
   const refusal = refusalFor(ending, directives);
   if (refusal !== null) {
@@ -100,8 +100,10 @@ async function deliverBody(outbound: Outbound, delivery: Delivery): Promise<void
     outbound.breaks();
     return outbound.respond(200, headers, errorBody(serverError()));
   }
-  const body = layout.has('junk_bytes') ? junk(random) : Buffer.from(completionBody(answer, usageFault));
-  const tokens = field === 'hidden' ? completionTokens - reasoningTokens : completionTokens;
+  const isJunk = layout.has('junk_bytes');
+  const body = isJunk ? junk(random) : Buffer.from(completionBody(answer, usageFault));
+  const toldTokens = field === 'hidden' ? completionTokens - reasoningTokens : completionTokens;
+  const tokens = isJunk ? 0 : toldTokens;
   if (ending === 'cut' || ending === 'stall') {
     outbound.begin(200, { ...headers, 'content-length': body.length });
     await outbound.send({ bytes: body.subarray(0, body.length >> 1), events: 0, tokens: 0 });

@@ -284,6 +284,11 @@ describe('a body', () => {
     const response = await askBody('fault=junk_bytes');
     expect(response).toMatchObject({ status: 200, isComplete: true });
     expect(() => JSON.parse(response.body.toString())).toThrow();
+    expect(last()).toMatchObject({
+      outcome: 'completed',
+      tokensSent: 0,
+      usage: { completionTokens: tokens },
+    });
   });
 
   test('with split_bytes says the same in pieces', async () => {

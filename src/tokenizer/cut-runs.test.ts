@@ -60,6 +60,7 @@ describe('cutting runs', () => {
   test('text with spaces, marks or digits in it is not cut', () => {
     const prose = "It isn't long, but it goes on: 12,345 words — и так далее. ".repeat(500);
     expect(cutRuns(prose)).toEqual([prose]);
+    expect(cutRuns('e\u0301-'.repeat(400))).toHaveLength(1);
     expect(cutRuns('')).toEqual(['']);
     expect(cutRuns('x'.repeat(longest - 1))).toHaveLength(1);
   });

@@ -31,6 +31,12 @@ describe('errors', () => {
     expect(JSON.parse(errorBody(refusal('INTERNAL', 'x')).toString()).error.param).toBeNull();
   });
 
+  test('as the last event of a stream it is the same body, in one line of data', () => {
+    const refused = refusal('UPSTREAM_TIMEOUT', 'Too slow.\n\nSorry.');
+    expect(errorEvent(refused).toString()).toBe(`data: ${errorBody(refused)}\n\n`);
+    expect(errorBody(refused).toString()).not.toContain('\n');
+  });
+
   test('the official client raises the last event of a stream as its own error', async () => {
     const chunk = 'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n';
     const event = errorEvent(

@@ -254,4 +254,12 @@ describe('the prompt as text to count', () => {
     );
     expect(texts[6]).toBe('{"type":"object"}');
   });
+
+  test('definitions that nest without end are rendered as deep as anyone would go', () => {
+    const depth = 50_000;
+    const schema = `${'{"type":"array","items":'.repeat(depth)}{}${'}'.repeat(depth)}`;
+    const tool = `{"function":{"name":"deep","parameters":{"properties":{"x":${schema}}}}}`;
+    const request = read(`{"model":"m","messages":[{}],"tools":[${tool}]}`);
+    expect(request.prompt().texts.at(-1)).toContain('x?: any[][]');
+  });
 });

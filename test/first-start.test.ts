@@ -1,0 +1,167 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { read, startGateway, type TestGateway } from './support/gateway.ts';
+
+const run = promisify(execFile);
+const entry = fileURLToPath(new URL('../bin/tollgate.js', import.meta.url));
+
+let dataDir: string;
+let gateway: TestGateway | undefined;
+
+beforeEach(async () => {
+  dataDir = join(await mkdtemp(join(tmpdir(), 'tollgate-first-')), 'data');
+});
+
+afterEach(async () => {
+  await gateway?.stop();
+  gateway = undefined;
+  await rm(join(dataDir, '..'), { recursive: true, force: true });
+});
+
+/** Started as a user does: with nothing but a port, so that tests don't meet. */
+const bare = { ADMIN_TOKEN: '', DEMO: '' };
+
+/** The command that the gateway prints, run by a shell as it stands. */
+async function paste(output: string): Promise<string> {
+  const command = output.slice(output.indexOf('curl ')).split('\n\n')[0]!;
+  const { stdout } = await run('sh', ['-c', `${command} -sS --max-time 20`]);
+  return stdout;
+}
+
+describe('the first start', () => {
+  it('prints an admin token, an API key and a curl that streams and is billed', async () => {
+    gateway = await startGateway({ dataDir, env: bare });
+    const output = gateway.output();
+    const adminToken = /tga_[\w-]+/.exec(output)?.[0];
+    expect(/tg_[\w-]+/.exec(output)).not.toBeNull();
+    const stream = await paste(output);
+    expect(stream).toContain('"content"');
+    expect(stream.trim().endsWith('data: [DONE]')).toBe(true);
+    const headers = { authorization: `Bearer ${adminToken}` };
+    const answer = await fetch(`${gateway.url}/admin/v1/transactions?tenant_id=demo`, { headers });
+    const { data } = (await read(answer)).json;
+    expect(data).toMatchObject([
+      { type: 'CHARGE', status: 'COMMITTED', model: 'sim-small', usage_method: 'usage' },
+      { type: 'TOPUP', status: 'COMMITTED', amount: '10', balance_after: '10' },
+    ]);
+  });
+
+  it('shows its secrets once, and keeps everything for the next start', async () => {
+    gateway = await startGateway({ dataDir, env: bare });
+    const first = gateway.output();
+    const adminToken = /tga_[\w-]+/.exec(first)?.[0];
+    const apiKey = /tg_[\w-]+/.exec(first)?.[0];
+    await gateway.stop();
+    gateway = await startGateway({ dataDir, env: bare });
+    expect(gateway.output()).not.toMatch(/tga?_[\w-]{20}/);
+    const tenant = await fetch(`${gateway.url}/admin/v1/tenants/demo`, {
+      headers: { authorization: `Bearer ${adminToken}` },
+    });
+    expect((await read(tenant)).json.quota.balance).toBe('10');
+    const models = await fetch(`${gateway.url}/v1/models`, {
+      headers: { authorization: `Bearer ${apiKey}` },
+    });
+    expect((await read(models)).json.data.map(({ id }: { id: string }) => id)).toEqual([
+      'sim-large',
+      'sim-small',
+    ]);
+  });
+
+  it('is healthy, ready and alive, and says of what', async () => {
+    gateway = await startGateway({ dataDir, env: bare });
+    const get = async (path: string) => await fetch(`${gateway?.url}${path}`);
+    const health = await get('/health');
+    expect(health.status).toBe(200);
+    expect(await health.json()).toMatchObject({
+      status: 'healthy',
+      database: { status: 'healthy', latency_ms: expect.any(Number) },
+      redis: { status: 'healthy' },
+      lua_scripts: { status: 'healthy' },
+    });
+    expect((await get('/health/ready')).status).toBe(200);
+    expect((await get('/health/live')).status).toBe(200);
+  });
+
+  it('serves OpenAI models at the price book’s rates where OPENAI_API_KEY is set, and never stores the key', async () => {
+    const env = { ...bare, ADMIN_TOKEN: 'test-admin-token-0123456789', OPENAI_API_KEY: 'sk-planted-secret' };
+    gateway = await startGateway({ dataDir, env });
+    const model = await gateway.admin('GET', '/models/gpt-4o-mini');
+    expect(model).toMatchObject({
+      rates: { input_per_1m: '0.15', cache_read_per_1m: '0.075', output_per_1m: '0.6' },
+      max_output_tokens: 16_384,
+    });
+    const [upstream] = (await gateway.admin('GET', '/upstreams')).data;
+    expect(JSON.stringify(upstream)).not.toContain('sk-planted');
+    await gateway.stop();
+    expect(gateway.output()).not.toContain('sk-planted');
+    const found = await run('grep', ['-rl', 'sk-planted-secret', dataDir]).catch(({ code }) => code);
+    expect(found).toBe(1);
+  });
+});
+
+async function startFailing(env: Record<string, string>, node = process.execPath) {
+  const child = spawn(node, [entry], {
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', DATA_DIR: dataDir, PORT: '0', ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let stderr = '';
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const [code] = await once(child, 'exit');
+  return { code, stderr };
+}
+
+describe('a start that can not be', () => {
+  it.each([
+    [{ PORT: 'eighty' }, /PORT/],
+    [{ ADMIN_TOKEN: 'short' }, /ADMIN_TOKEN: has to be at least 16 characters/],
+    [{ DATABASE_URL: 'postgres://x' }, /DATABASE_URL: Postgres is not supported yet/],
+    [{ REDIS_URL: 'redis://x' }, /REDIS_URL: Redis is not supported yet/],
+    [{ WORKERS: '4' }, /WORKERS/],
+    [{ BILLING_ALLOW_NEGATIVE: 'true' }, /BILLING_ALLOW_NEGATIVE/],
+  ])('says in words what is wrong with %j', async (env, message) => {
+    const { code, stderr } = await startFailing(env as Record<string, string>);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toContain('    at ');
+  });
+
+  it('says that the data directory is in use, and leaves it to its holder', async () => {
+    gateway = await startGateway({ dataDir });
+    const { code, stderr } = await startFailing({});
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/in use by another Tollgate process/);
+    expect((await fetch(`${gateway.url}/health`)).status).toBe(200);
+  });
+
+  it('says that the port is in use, before anything is made that is shown only once', async () => {
+    gateway = await startGateway({ dataDir });
+    const other = join(dataDir, '..', 'other');
+    const port = new URL(gateway.url).port;
+    const { code, stderr } = await startFailing({ PORT: port, DATA_DIR: other });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/port is in use/);
+    await gateway.stop();
+    gateway = await startGateway({ dataDir: other, env: bare });
+    expect(gateway.output()).toMatch(/tga_[\w-]{20}/);
+  });
+
+  it('says in one line that Node is too old', async () => {
+    // What an older Node tells of itself, in front of the same file.
+    const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } });
+      await import(${JSON.stringify(entry)});`;
+    const result = await run(process.execPath, ['--input-type=module', '-e', pretend]).catch(
+      (error) => error,
+    );
+    expect(result.code).toBe(1);
+    expect(result.stderr.trim().split('\n')).toHaveLength(1);
+    expect(result.stderr).toMatch(/needs Node 24 or newer/);
+  });
+});
