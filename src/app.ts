@@ -46,8 +46,18 @@ const catalogMaxAgeMs = 1_000;
 const maxCachedApiKeys = 50_000;
 
 /** Builds every part once and joins them: the only place that knows which adapter is behind an interface. */
-export async function startApp({ config, environment, print }: AppOptions): Promise<App> {
-  await using undo = new AsyncDisposableStack();
+export async function startApp(options: AppOptions): Promise<App> {
+  const undo = new AsyncDisposableStack();
+  try {
+    return await build(options, undo);
+  } catch (error) {
+    await undo.disposeAsync();
+    throw error;
+  }
+}
+
+/** Whatever is opened puts its closer onto the stack at once. */
+async function build({ config, environment, print }: AppOptions, undo: AsyncDisposableStack): Promise<App> {
   const log = pino({ level: config.logLevel }, pino.destination({ sync: false }));
   undo.defer(() => log.flush());
   const owner = randomUUIDv7() as string as InstanceId;
@@ -133,8 +143,7 @@ export async function startApp({ config, environment, print }: AppOptions): Prom
   if (openAi !== null && openAi.left.length > 0) {
     log.warn({ models: openAi.left }, 'not served: the price book has no price, or one by prompt length');
   }
-  const releases = undo.move();
-  return { url, close: () => releases.disposeAsync() };
+  return { url, close: () => undo.disposeAsync() };
 }
 
 /** The token of the environment counts as long as it is there, and is never stored. */

@@ -100,7 +100,6 @@ export function modelJson(model: ServedModel, nowMs: number): Json {
 
 /** The columns of the ledger's row; those that its status has no value for are null. */
 export function transactionJson(transaction: Transaction): Json {
-  const pending = transaction.status === 'PENDING' ? transaction : null;
   const committed = transaction.status === 'COMMITTED' ? transaction : null;
   return {
     id: transaction.id,
@@ -128,8 +127,8 @@ export function transactionJson(transaction: Transaction): Json {
     model: transaction.model,
     request_hash: transaction.requestHash,
     period_day: transaction.periodDay,
-    expires_at: optional(pending, ({ expiresAt }) => isoOf(expiresAt)),
-    owner: pending?.owner ?? null,
+    expires_at: optional(transaction.expiresAt, isoOf),
+    owner: transaction.owner,
     reversed_by: committed?.reversedBy ?? null,
     description: transaction.description,
     created_at: isoOf(transaction.createdAt),

@@ -1,8 +1,10 @@
 import Fastify, { type FastifyInstance } from 'fastify';
+import { refusal } from '../domain/errors.ts';
 import { type AdminPlaneOptions, adminPlane } from './admin-plane.ts';
 import { type DataPlaneOptions, dataPlane } from './data-plane.ts';
 import { type Drain, watchAnswers } from './drain.ts';
 import { type HealthOptions, healthRoutes } from './health.ts';
+import { wireError } from './response-client.ts';
 
 export interface ServerOptions {
   readonly dataPlane: DataPlaneOptions;
@@ -28,6 +30,14 @@ export async function createServer(options: ServerOptions): Promise<GatewayServe
     // What runs is finished by the drain, which knows when; new connections are refused by then.
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 512 },
+    frameworkErrors: (_, request, reply) => {
+      const message = `The path ${request.url} can't be read: check its percent-encoding.`;
+      const { status, headers, body } = wireError(
+        refusal('REQUEST_INVALID', message),
+        options.dataPlane.defaultDialect,
+      );
+      reply.code(status).headers(headers).send(body);
+    },
   });
   server.server.headersTimeout = headersTimeoutMs;
   await server.register(dataPlane, options.dataPlane);

@@ -1,7 +1,7 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
 
 /** int8: read as a string, since it may exceed 2^53; written as a number, bigint or string. */
-type Int8 = ColumnType<string, number | bigint | string, number | bigint | string>;
+type GeneratedInt8 = ColumnType<string, number | bigint | string | undefined, number | bigint | string>;
 type NullableInt8 = ColumnType<
   string | null,
   number | bigint | string | null,
@@ -23,18 +23,18 @@ export interface Schema {
     currency: string;
     time_zone: string;
     daily_quota: NullableInt8;
-    daily_used: Generated<Int8>;
+    daily_used: GeneratedInt8;
     daily_period: string | null;
     daily_reset_at: Date | null;
     monthly_quota: NullableInt8;
-    monthly_used: Generated<Int8>;
+    monthly_used: GeneratedInt8;
     monthly_period: string | null;
     monthly_reset_at: Date | null;
     rpm_limit: NullableInt8;
     tpm_limit: NullableInt8;
-    rate_multiplier_ppm: Generated<Int8>;
-    last_seq: Generated<Int8>;
-    version: Generated<Int8>;
+    rate_multiplier_ppm: GeneratedInt8;
+    last_seq: GeneratedInt8;
+    version: GeneratedInt8;
     created_at: Timestamp;
     updated_at: Timestamp;
   };
@@ -135,7 +135,7 @@ export interface Schema {
     created_at: Timestamp;
   };
   audit_log: {
-    id: Generated<Int8>;
+    id: GeneratedInt8;
     at: Timestamp;
     actor: string;
     action: string;
