@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { refusal } from '../domain/errors.ts';
 import { type AdminPlaneOptions, adminPlane } from './admin-plane.ts';
 import { type DataPlaneOptions, dataPlane } from './data-plane.ts';
@@ -36,7 +36,7 @@ export async function createServer(options: ServerOptions): Promise<GatewayServe
         refusal('REQUEST_INVALID', message),
         options.dataPlane.defaultDialect,
       );
-      reply.code(status).headers(headers).send(body);
+      void (reply as FastifyReply).code(status).headers(headers).send(body);
     },
   });
   server.server.headersTimeout = headersTimeoutMs;

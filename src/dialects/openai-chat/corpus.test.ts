@@ -39,6 +39,10 @@ const records: readonly CorpusRecord[] = existsSync(corpus)
 const isHere = records.length > 0;
 if (!isHere) console.info('corpus: not here, 0 records run; the tests beside this one run all the same');
 
+function report(figures: string): void {
+  if (isHere) console.info(`corpus: ${figures}`);
+}
+
 /** Grok on Azure: 161 cached of 7 prompt tokens, of a prompt with some 160 hidden ones. The prompt leaves them out. */
 const netOfCache = 'prompt_tokens leaves out cached_tokens, and so does total_tokens';
 const exceptions: ReadonlyMap<string, string> = new Map(
@@ -91,8 +95,8 @@ describe('every recorded answer', () => {
     });
     const excepted = differing.filter(({ id }) => exceptions.has(id));
     const silent = records.filter(({ usage }) => usage === null);
-    console.info(
-      `corpus: ${records.length} records run, ${records.length - differing.length} exact ` +
+    report(
+      `${records.length} records run, ${records.length - differing.length} exact ` +
         `(${silent.length} of them without usage), ${excepted.length} excepted`,
     );
     expect(differing.map(({ id }) => id).filter((id) => !exceptions.has(id))).toEqual([]);
@@ -197,8 +201,8 @@ describe('where a provider reports no usage', () => {
     for (const [side, list] of Object.entries(errors)) {
       const within = list.filter((error) => Math.abs(error) <= 1).length;
       const exact = list.filter((error) => error === 0).length;
-      console.info(
-        `corpus: ${side} of ${list.length} plain records of OpenAI counted without usage: ` +
+      report(
+        `${side} of ${list.length} plain records of OpenAI counted without usage: ` +
           `${percent(exact, list.length)} exact, ${percent(within, list.length)} within one token, off by ${Math.max(0, ...list.map(Math.abs))} at most`,
       );
       if (isHere) expect(within / list.length).toBeGreaterThanOrEqual(0.97);
@@ -224,8 +228,8 @@ describe('the estimate of the input', () => {
       .sort((a, b) => a.ratio - b.ratio);
     const at = (share: number) => ratios[Math.floor(share * (ratios.length - 1))]?.ratio.toFixed(2);
     const long = ratios.filter(({ input }) => input >= 200);
-    console.info(
-      `corpus: estimate / prompt of ${ratios.length} plain records: least ${at(0)}, median ${at(0.5)}, p90 ${at(0.9)}, most ${at(1)}; ` +
+    report(
+      `estimate / prompt of ${ratios.length} plain records: least ${at(0)}, median ${at(0.5)}, p90 ${at(0.9)}, most ${at(1)}; ` +
         `of the ${long.length} from 200 tokens on at most ${Math.max(0, ...long.map(({ ratio }) => ratio)).toFixed(2)}`,
     );
     expect(ratios.filter(({ ratio }) => ratio < 0.95)).toEqual([]);

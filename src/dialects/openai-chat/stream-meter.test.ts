@@ -138,93 +138,18 @@ describe('usage of a stream', () => {
   });
 });
 
-describe('what was generated', () => {
-  const texts = (...deltas: Record<string, unknown>[]) =>
-    meter(deltas.map((value) => delta(value))).generated.texts;
-
-  test('a text is counted as a whole, not by its pieces', () => {
-    expect(
-      texts({ role: 'assistant', content: '' }, { content: 'Hel' }, { content: null }, { content: 'lo' }),
-    ).toEqual(['Hello']);
-  });
-
-  test('each choice has a text of its own, however they are interleaved', () => {
-    const chunk = (index: number, content: string) => ({ choices: [{ index, delta: { content } }] });
-    const events = [
-      chunk(0, 'a'),
-      chunk(1, 'x'),
-      { choices: [...chunk(1, 'y').choices, ...chunk(0, 'b').choices] },
-    ];
-    expect(meter(events).generated.texts).toEqual(['ab', 'xy']);
-  });
-
-  test('refusals, transcripts and parts of a content are text', () => {
-    expect(texts({ refusal: 'I ' }, { refusal: "can't" })).toEqual(["I can't"]);
-    expect(
-      texts({ audio: { id: 'x', transcript: 'Hel' } }, { audio: { transcript: 'lo', data: 'AAAA' } }),
-    ).toEqual(['Hello']);
-    const thinking = { type: 'thinking', thinking: [{ type: 'text', text: 'Hm' }] };
-    expect(texts({ content: [thinking] }, { content: [{ type: 'text', text: 'Hi' }, 'junk', null] })).toEqual(
-      ['Hi', 'Hm'],
-    );
-  });
-
-  test('a thought under several names is one thought', () => {
-    const detail = [{ type: 'reasoning.text', text: 'Hm' }];
-    expect(texts({ reasoning: 'Hm', reasoning_content: 'Hm', reasoning_details: detail })).toEqual(['Hm']);
-    expect(texts({ reasoning_content: 'Hm', reasoning_details: detail })).toEqual(['Hm']);
-    expect(texts({ reasoning: null, reasoning_details: detail })).toEqual(['Hm']);
-    expect(
-      texts({
-        reasoning_details: [
-          { type: 'reasoning.summary', summary: 'So' },
-          { type: 'reasoning.encrypted', data: 'AA' },
-        ],
-      }),
-    ).toEqual(['So']);
-    expect(texts({ reasoning: 'one', reasoning_content: 'two' })).toEqual(['onetwo']);
-  });
-
-  test('tool calls are collected by their index', () => {
-    const call = (index: number, name: string | undefined, text: string) => ({
-      tool_calls: [{ index, function: { name, arguments: text } }],
-    });
-    const deltas = [
-      call(0, 'find', ''),
-      call(0, undefined, '{"q":'),
-      call(1, 'get', '{}'),
-      call(0, undefined, '1}'),
-    ];
-    expect(texts(...deltas)).toEqual(['find', '{"q":1}', 'get', '{}']);
-  });
-
-  test('tool calls without an index are told apart by their ids, and by their places', () => {
-    const call = (id: string | undefined, name: string) => ({ id, function: { name, arguments: '{}' } });
-    expect(texts({ tool_calls: [call('a', 'one')] }, { tool_calls: [call('b', 'two')] })).toEqual([
-      'one',
-      '{}',
-      'two',
-      '{}',
-    ]);
-    expect(texts({ tool_calls: [call(undefined, 'one'), call('', 'two')] })).toEqual([
-      'one',
-      '{}',
-      'two',
-      '{}',
-    ]);
-  });
-
-  test('the older function call is one too', () => {
-    expect(
-      texts({ function_call: { name: 'find', arguments: '' } }, { function_call: { arguments: '{}' } }),
-    ).toEqual(['find', '{}']);
-  });
-
+describe('the text of a stream', () => {
   test("a message that repeats what was said so far, beside each delta, isn't counted", () => {
     const chunk = (content: string, sofar: string) => ({
       choices: [{ index: 0, delta: { content }, message: { content: sofar } }],
     });
     expect(meter([chunk('He', 'He'), chunk('llo', 'Hello')]).generated.texts).toEqual(['Hello']);
+  });
+
+  test('each choice has a text of its own, however they are interleaved', () => {
+    const chunk = (index: number, content: string) => ({ choices: [{ index, delta: { content } }] });
+    const both = { choices: [...chunk(1, 'y').choices, ...chunk(0, 'b').choices] };
+    expect(meter([chunk(0, 'a'), chunk(1, 'x'), both]).generated.texts).toEqual(['ab', 'xy']);
   });
 
   test('it can be read at any event, and reading changes nothing', () => {
