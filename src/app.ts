@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import type { AdminDependencies } from './admin/admin-call.ts';
 import { createAdminCalls } from './admin/admin-calls.ts';
@@ -44,6 +45,9 @@ export interface App {
 /** For how long what another process changed may go unseen. */
 const catalogMaxAgeMs = 1_000;
 const maxCachedApiKeys = 50_000;
+
+/** After the drain, how long a ledger that is away is waited for. */
+const lastSettlementMs = 10_000;
 
 /** Builds every part once and joins them: the only place that knows which adapter is behind an interface. */
 export async function startApp(options: AppOptions): Promise<App> {
@@ -193,7 +197,13 @@ async function drain(server: GatewayServer, pipeline: Pipeline, options: DrainOp
   const inTime = await server.drain(() => pipeline.idle(), drainMs);
   if (!inTime)
     log.warn({ in_flight: pipeline.inFlight }, 'the drain is over: what still ran was cut and is charged');
-  await pipeline.idle();
+  const settled = await Promise.race([pipeline.idle().then(() => true), sleep(lastSettlementMs, false)]);
+  if (!settled) {
+    log.error(
+      { in_flight: pipeline.inFlight },
+      'ending with requests that are not settled: they stay PENDING',
+    );
+  }
 }
 
 function urlOf(address: AddressInfo | string | null, host: string): string {

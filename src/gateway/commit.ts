@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type ErrorCode, Fault } from '../domain/errors.ts';
 import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
@@ -23,7 +24,10 @@ export interface NotCharged {
  * one: each is tried until it is in, and `idle` tells when all are.
  */
 export interface Settlements {
-  /** Resolves when the ledger has it, however long that takes. */
+  /**
+   * Resolves when the ledger has it, however long that takes.
+   * @throws whatever the ledger refuses it with: it then stays PENDING
+   */
   commit(commit: Commit): Promise<Charged | NotCharged>;
   void(close: Void): Promise<void>;
   /** Resolves when everything that was begun is settled. */
@@ -41,6 +45,19 @@ export interface SettlementsOptions {
 const firstPauseMs = 50;
 const longestPauseMs = 5_000;
 
+/** What the ledger refuses so often stays PENDING, with its money held, for a person to look at. */
+const maxRefusals = 3;
+
+const absences: ReadonlySet<ErrorCode> = new Set([
+  'LEDGER_UNAVAILABLE',
+  'HOT_STATE_UNAVAILABLE',
+  'OVERLOADED',
+]);
+
+function isAbsence(error: unknown): boolean {
+  return error instanceof Fault && absences.has(error.code);
+}
+
 export function createSettlements({ ledger, hotState, observer }: SettlementsOptions): Settlements {
   const running = new Set<Promise<unknown>>();
 
@@ -50,12 +67,15 @@ export function createSettlements({ ledger, hotState, observer }: SettlementsOpt
     return settlement;
   }
 
+  /** Tries until it is done. What isn't absence but refusal is not tried for ever: it would fail for ever. */
   async function untilDone<T>(what: string, traceId: TraceId, attempt: () => Promise<T>): Promise<T> {
+    let refusals = 0;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       try {
         return await attempt();
       } catch (error) {
         observer.fault(what, error, traceId);
+        if (!isAbsence(error) && ++refusals >= maxRefusals) throw error;
         await sleep(pauseMs);
       }
     }

@@ -67,7 +67,10 @@ export async function openPending(open: OpenRequest, options: OpenPendingOptions
         error instanceof Fault ? error : new Fault('INTERNAL', 'Nothing was charged.', { cause: error });
       if (fault.code === 'OVERLOADED') await hotState.release(tenantId, traceId);
       // Whether the row was written is not known: it is voided as soon as the ledger answers again.
-      else void settlements.void({ ...request, description: 'never begun', record: neverBegun });
+      else
+        settlements
+          .void({ ...request, description: 'never begun', record: neverBegun })
+          .catch(() => undefined);
       return refusal(fault.code, fault.message);
     }
   }

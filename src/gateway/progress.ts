@@ -9,6 +9,13 @@ import type { ResponseHeaders } from './request.ts';
 
 type Known = { -readonly [Member in keyof RequestSummary]: RequestSummary[Member] };
 
+const maxTextLength = 500;
+
+/** A provider's words as the ledger can hold them: SQL text has no NUL, and nobody reads a novel there. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '').slice(0, maxTextLength);
+}
+
 /** What is known of a request so far: times for its usage record, and the summary for who watches. */
 export class Progress {
   readonly #clock: Clock;
@@ -87,8 +94,8 @@ export class Progress {
       outcome,
       stream,
       streamCompleted: stream ? outcome === 'completed' : null,
-      streamError: stream ? error : null,
-      finishReason,
+      streamError: stream && error !== null ? storable(error) : null,
+      finishReason: finishReason === null ? null : storable(finishReason),
       latencyMs: this.#elapsedMs(),
       timeToFirstByteMs: this.#known.timeToFirstByteMs,
     };

@@ -30,7 +30,8 @@ export async function resolve(
       param: 'model',
     });
   }
-  const model = await catalog.findModel(modelName);
+  // SQL text has no NUL, so no model has one in its name.
+  const model = modelName.includes('\0') ? undefined : await catalog.findModel(modelName);
   const speaking = model?.targets.filter(({ upstream }) => upstream.dialects.includes(dialect)) ?? [];
   const [first, ...rest] = inOrder(speaking, random);
   if (model === undefined || first === undefined) {

@@ -1,5 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
+import {
+  type CorpusRecord,
+  chatExceptions,
+  chunksOf,
+  expectedTokens,
+  readCorpus,
+  withoutUsageChunks,
+} from '../../../test/support/corpus.ts';
 import { inputTokens, outputTokens } from '../../domain/usage.ts';
 import { createThreadedTokenizer } from '../../tokenizer/threaded-tokenizer.ts';
 import type { AnswerReading, Dialect } from '../dialect.ts';
@@ -8,63 +15,11 @@ import { estimateInputTokens } from './estimate.ts';
 import { openaiChat } from './index.ts';
 import { countablePrompt } from './prompt.ts';
 
-/** Answers of providers, recorded by public projects. They are shared beside the repository, not in it. */
-const corpus = new URL('../../../../shared/corpus/chat.completions.jsonl', import.meta.url);
-
-interface ReportedUsage {
-  readonly prompt_tokens: number;
-  readonly completion_tokens: number;
-  readonly total_tokens: number;
-  readonly completion_tokens_details?: { readonly reasoning_tokens?: number | null } | null;
-}
-
-interface CorpusRecord {
-  readonly id: string;
-  readonly provider: string;
-  readonly stream: boolean;
-  readonly model: string | null;
-  readonly request: { readonly [name: string]: unknown } | null;
-  readonly response: { readonly status: number; readonly body: string };
-  readonly usage: ReportedUsage | null;
-  readonly chunk_sizes: readonly number[] | null;
-}
-
-const records: readonly CorpusRecord[] = existsSync(corpus)
-  ? readFileSync(corpus, 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line))
-  : [];
-
+const records = readCorpus('chat.completions');
 const isHere = records.length > 0;
-if (!isHere) console.info('corpus: not here, 0 records run; the tests beside this one run all the same');
 
 function report(figures: string): void {
-  if (isHere) console.info(`corpus: ${figures}`);
-}
-
-/** Grok on Azure: 161 cached of 7 prompt tokens, of a prompt with some 160 hidden ones. The prompt leaves them out. */
-const netOfCache = 'prompt_tokens leaves out cached_tokens, and so does total_tokens';
-const exceptions: ReadonlyMap<string, string> = new Map(
-  [
-    'json-grok-4-1-fast-non-reason-chat-basic-chat-functionality-azure-grok-4-1-f-75fccb8a',
-    'json-grok-4-1-fast-non-reason-chat-basic-chat-functionality-azure-grok-4-1-f-b62c1498',
-    'json-grok-4-1-fast-non-reason-chat-with-params-azure-grok-4-1-fast-non-reaso-fdfe5b87',
-    'sse-grok-4-1-fast-non-reason-chat-function-calling-azure-grok-4-1-fast-non-de64e726',
-    'sse-grok-4-1-fast-non-reason-chat-streaming-responses-azure-grok-4-1-fast-n-cf5fc36e',
-  ].map((id) => [`azure-chat-completions-${id}`, netOfCache]),
-);
-
-/** Chunks as they were recorded, or of sizes drawn from the text itself, so that each run cuts alike. */
-function chunksOf({ response, chunk_sizes: sizes }: CorpusRecord): Buffer[] {
-  const bytes = Buffer.from(response.body);
-  const chunks: Buffer[] = [];
-  for (let from = 0, index = 0; from < bytes.length; index++) {
-    const size = sizes?.[index] ?? 1 + ((bytes[(index * 31) % bytes.length] ?? 0) % 97);
-    chunks.push(bytes.subarray(from, from + size));
-    from += size;
-  }
-  return chunks;
+  console.info(`corpus: ${figures}`);
 }
 
 function follow(record: CorpusRecord, options: Parameters<Dialect['followStream']>[0]) {
@@ -80,12 +35,6 @@ function read(record: CorpusRecord): AnswerReading {
   return follow(record, { provider, clientAsksUsage: true }).reading;
 }
 
-/** What a record comes to by its total alone: input is the prompt, and output is all the rest. */
-function expectedTokens({ usage }: CorpusRecord): { input: number; output: number } | null {
-  if (usage === null) return null;
-  return { input: usage.prompt_tokens, output: usage.total_tokens - usage.prompt_tokens };
-}
-
 describe('every recorded answer', () => {
   test("comes to the provider's own total, in and out, but for the exceptions that were reviewed", () => {
     const differing = records.filter((record) => {
@@ -93,14 +42,14 @@ describe('every recorded answer', () => {
       const sums = usage === null ? null : { input: inputTokens(usage), output: outputTokens(usage) };
       return JSON.stringify(sums) !== JSON.stringify(expectedTokens(record));
     });
-    const excepted = differing.filter(({ id }) => exceptions.has(id));
+    const excepted = differing.filter(({ id }) => chatExceptions.has(id));
     const silent = records.filter(({ usage }) => usage === null);
     report(
       `${records.length} records run, ${records.length - differing.length} exact ` +
         `(${silent.length} of them without usage), ${excepted.length} excepted`,
     );
-    expect(differing.map(({ id }) => id).filter((id) => !exceptions.has(id))).toEqual([]);
-    if (isHere) expect(excepted).toHaveLength(exceptions.size);
+    expect(differing.map(({ id }) => id).filter((id) => !chatExceptions.has(id))).toEqual([]);
+    if (isHere) expect(excepted).toHaveLength(chatExceptions.size);
   });
 
   test('has classes that say what the provider says of reasoning, as far as the completion holds it', () => {
@@ -130,11 +79,10 @@ describe('every recorded answer', () => {
   test('that is a stream reaches a client who did not ask without the chunks that only carry usage', () => {
     let kept = 0;
     for (const record of records.filter(({ stream }) => stream)) {
-      const events = record.response.body.split(/(?<=\n\n|\r\n\r\n)/);
-      const wanted = events.filter((event) => !/"choices": ?\[\]/.test(event) || !/"usage": ?\{/.test(event));
-      kept += events.length - wanted.length;
-      const { bytes } = follow(record, { provider: record.provider, clientAsksUsage: false });
-      expect(bytes, record.id).toBe(wanted.join(''));
+      const { provider, response } = record;
+      const wanted = withoutUsageChunks(response.body);
+      if (wanted !== response.body) kept++;
+      expect(follow(record, { provider, clientAsksUsage: false }).bytes, record.id).toBe(wanted);
     }
     if (isHere) expect(kept).toBeGreaterThan(50);
   });
