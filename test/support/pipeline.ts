@@ -1,0 +1,235 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { createSqlCatalog } from '../../src/catalog/sql-catalog.ts';
+import { openaiChat } from '../../src/dialects/openai-chat/index.ts';
+import { type Clock, systemClock } from '../../src/domain/clock.ts';
+import {
+  type ApiKeyId,
+  hashRequest,
+  hashSecret,
+  type InstanceId,
+  newSecret,
+  type TenantId,
+  type TraceId,
+  type TransactionId,
+  type UpstreamId,
+} from '../../src/domain/ids.ts';
+import { nano, parseAmount, parseRate } from '../../src/domain/money.ts';
+import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/gateway/pipeline.ts';
+import type { Client, ResponseHead } from '../../src/gateway/request.ts';
+import type { HotState } from '../../src/hot-state/hot-state.ts';
+import { createMemoryHotState } from '../../src/hot-state/memory.ts';
+import type { Driver } from '../../src/ledger/drivers/driver.ts';
+import { openPglite } from '../../src/ledger/drivers/pglite.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { createSqlLedger } from '../../src/ledger/sql-ledger.ts';
+import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts';
+import { createThreadedTokenizer } from '../../src/tokenizer/threaded-tokenizer.ts';
+import { createUndiciClient } from '../../src/upstream/undici-client.ts';
+import { newDataDir } from './template.ts';
+
+/** The real parts of a gateway but for its socket, so that a test can stand between them. */
+export interface TestParts {
+  readonly driver: Driver;
+  readonly ledger: Ledger;
+  readonly hotState: HotState;
+  readonly simulator: Simulator;
+  readonly faults: string[];
+  /** A pipeline whose ledger and hot state may be wrapped. */
+  pipeline(changes?: Partial<PipelineOptions>): Pipeline;
+  addTenant(balance?: string): Promise<{ id: TenantId; apiKey: string }>;
+  close(): Promise<void>;
+}
+
+export const rates = { input: parseRate('0.001', 1000), output: parseRate('0.002', 1000) };
+
+export async function openParts(clock: Clock = systemClock): Promise<TestParts> {
+  const dataDir = await newDataDir();
+  const driver = await openPglite(dataDir.path);
+  const ledger = createSqlLedger({ driver });
+  const hotState = createMemoryHotState({ clock });
+  const simulator = await startSimulator();
+  const catalog = createSqlCatalog({ db: driver.db });
+  const upstreams = createUndiciClient();
+  const tokenizer = createThreadedTokenizer();
+  const faults: string[] = [];
+  const audit = { actor: 'test', action: 'test', subject: 'test', detail: {} };
+  await catalog.putUpstream(
+    {
+      id: 'sim' as UpstreamId,
+      provider: 'sim',
+      dialects: ['openai.chat'],
+      baseUrl: simulator.url,
+      credential: null,
+      headersTimeoutMs: 5_000,
+      idleTimeoutMs: 5_000,
+    },
+    audit,
+  );
+  return {
+    driver,
+    ledger,
+    hotState,
+    simulator,
+    faults,
+    pipeline: (changes = {}) =>
+      createPipeline({
+        catalog: {
+          findApiKey: catalog.findApiKey,
+          listModels: catalog.listModels,
+          // Every name is a model: the simulator with these directives.
+          findModel: async (name) => {
+            const [upstream] = await catalog.listUpstreams();
+            if (upstream === undefined) throw new Error('the upstream is gone');
+            const route = {
+              upstreamId: upstream.id,
+              upstreamModel: name,
+              weight: 1,
+              priority: 0,
+              whenClientGone: 'cancel' as const,
+            };
+            return {
+              name,
+              routes: [route],
+              targets: [{ route, upstream }],
+              rateCards: [{ effectiveFromMs: 0, rates }],
+              maxOutputTokens: 4096,
+              createdAt: new Date(),
+            };
+          },
+        },
+        hotState,
+        ledger,
+        upstreams,
+        readCredential: (stored) => stored,
+        tokenizer,
+        observer: {
+          requestEnded: () => undefined,
+          fault: (what, error) => faults.push(`${what}: ${(error as Error).message}`),
+        },
+        clock,
+        newId: randomUUIDv7,
+        random: Math.random,
+        owner: 'test' as InstanceId,
+        ...changes,
+      }),
+    addTenant: async (balance = '100') => {
+      const id = `tenant-${randomUUIDv7()}` as TenantId;
+      await catalog.createTenant(
+        {
+          id,
+          name: 'test',
+          currency: 'USD',
+          timeZone: 'UTC',
+          creditLimit: nano(0n),
+          dailyQuota: null,
+          monthlyQuota: null,
+          rpmLimit: null,
+          tpmLimit: null,
+          rateMultiplierPpm: 1_000_000n,
+        },
+        audit,
+      );
+      await ledger.credit({
+        id: randomUUIDv7() as TransactionId,
+        tenantId: id,
+        traceId: 'opening' as TraceId,
+        requestHash: hashRequest('opening'),
+        type: 'TOPUP',
+        amount: parseAmount(balance),
+        description: null,
+      });
+      const secret = newSecret('tg');
+      await catalog.createApiKey(
+        {
+          id: randomUUIDv7() as ApiKeyId,
+          tenantId: id,
+          name: 'test',
+          secretHash: hashSecret(secret),
+          prefix: 'tg_',
+          models: null,
+          expiresAt: null,
+        },
+        audit,
+      );
+      return { id, apiKey: secret };
+    },
+    close: async () => {
+      await tokenizer.close();
+      await upstreams.close();
+      await simulator.close();
+      await driver.close();
+      await dataDir.remove();
+    },
+  };
+}
+
+/** What a client has got, in the order in which it did. */
+export class RecordedClient implements Client {
+  readonly #gone = new AbortController();
+  head: ResponseHead | null = null;
+  text = '';
+  end_: 'ended' | 'abandoned' | null = null;
+
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  get code(): string | null {
+    return this.head?.kind === 'refusal' ? this.head.refusal.code : null;
+  }
+
+  hangUp(): void {
+    this.#gone.abort();
+  }
+
+  start(head: ResponseHead): void {
+    if (this.head !== null) throw new Error('an answer has one head');
+    this.head = head;
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.head === null || this.end_ !== null) throw new Error('bytes outside of an answer');
+    this.text += bytes.toString();
+    return true;
+  }
+
+  drained(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  end(bytes?: Buffer): void {
+    if (this.head === null || this.end_ !== null) throw new Error('an answer ends once');
+    this.text += bytes?.toString() ?? '';
+    this.end_ = 'ended';
+  }
+
+  abandon(): void {
+    this.end_ = 'abandoned';
+  }
+}
+
+function withDefaults(directives: string): string {
+  const given = new URLSearchParams(directives);
+  for (const [name, value] of [
+    ['tokens', '20'],
+    ['ttfb_ms', '0'],
+  ] as const) {
+    if (!given.has(name)) given.set(name, value);
+  }
+  return decodeURIComponent(given.toString());
+}
+
+export function requestOf(apiKey: string, directives: string, changes: object = {}, headers: object = {}) {
+  return {
+    dialect: openaiChat,
+    headers: { authorization: `Bearer ${apiKey}`, ...headers },
+    body: Buffer.from(
+      JSON.stringify({
+        model: `sim?tokens_per_second=0&${withDefaults(directives)}`,
+        messages: [{ role: 'user', content: 'Tell me of the sea.' }],
+        ...changes,
+      }),
+    ),
+    arrivedAtMs: performance.now(),
+  };
+}
