@@ -96,6 +96,8 @@ describe('the first start', () => {
       rates: { input_per_1m: '0.15', cache_read_per_1m: '0.075', output_per_1m: '0.6' },
       max_output_tokens: 16_384,
     });
+    // Its price has tiers: it is served for as long as the first one holds.
+    expect(await gateway.admin('GET', '/models/gpt-5.5')).toMatchObject({ max_input_tokens: 271_999 });
     const [upstream] = (await gateway.admin('GET', '/upstreams')).data;
     expect(JSON.stringify(upstream)).not.toContain('sk-planted');
     await gateway.stop();

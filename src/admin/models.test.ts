@@ -67,6 +67,7 @@ describe('putting a model', () => {
         per_image: '0.04',
       },
       rates_effective_from: expect.any(String),
+      max_input_tokens: null,
       max_output_tokens: 16384,
       created_at: expect.any(String),
     });

@@ -23,6 +23,7 @@ const route = members({
 const newModel = members({
   routes: z.array(route, routesShape).min(1, routesShape).max(32, routesShape),
   rates: rates.optional(),
+  max_input_tokens: integer(1, Number.MAX_SAFE_INTEGER).nullish(),
   max_output_tokens: integer(1, Number.MAX_SAFE_INTEGER).nullish(),
 });
 
@@ -41,18 +42,24 @@ export function modelCalls(dependencies: AdminDependencies): readonly AdminCall[
       handle: async ({ params, body, actor }) => {
         const refused = await refuseModel(dependencies, body);
         if (refused !== undefined) return refused;
-        const { rates, routes, max_output_tokens = null } = body;
+        const { rates, routes, max_input_tokens = null, max_output_tokens = null } = body;
         const draft = {
           name: params.model,
           routes: routes.map(routeOf),
           rateCard: rates === undefined ? null : { effectiveFromMs: clock.now(), rates },
+          maxInputTokens: max_input_tokens,
           maxOutputTokens: max_output_tokens,
         };
         const served = await catalog.putModel(draft, {
           actor,
           action: 'model.put',
           subject: params.model,
-          detail: { routes, max_output_tokens, rates: rates === undefined ? 'kept' : ratesJson(rates) },
+          detail: {
+            routes,
+            max_input_tokens,
+            max_output_tokens,
+            rates: rates === undefined ? 'kept' : ratesJson(rates),
+          },
         });
         if ('kind' in served) return unknownUpstream(routes, served.ids);
         return ok(modelJson(served, clock.now()));

@@ -93,6 +93,7 @@ export function modelJson(model: ServedModel, nowMs: number): Json {
     })),
     rates: card === undefined ? null : ratesJson(card.rates),
     rates_effective_from: card === undefined ? null : new Date(card.effectiveFromMs).toISOString(),
+    max_input_tokens: model.maxInputTokens,
     max_output_tokens: model.maxOutputTokens,
     created_at: isoOf(model.createdAt),
   };

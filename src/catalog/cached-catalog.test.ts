@@ -69,7 +69,15 @@ function add(name: string): SecretHash {
 }
 
 function model(name: string): ServedModel {
-  return { name, routes: [], rateCards: [], maxOutputTokens: null, createdAt: new Date(0), targets: [] };
+  return {
+    name,
+    routes: [],
+    rateCards: [],
+    maxInputTokens: null,
+    maxOutputTokens: null,
+    createdAt: new Date(0),
+    targets: [],
+  };
 }
 
 describe('answers', () => {

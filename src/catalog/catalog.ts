@@ -80,6 +80,8 @@ export interface Model {
   readonly routes: readonly Route[];
   /** By `effectiveFromMs`; empty means not priced. */
   readonly rateCards: readonly RateCard[];
+  /** The longest prompt that is served, in tokens: beyond it the rate cards don't hold; null is any. */
+  readonly maxInputTokens: number | null;
   /** The most output tokens the model can produce; null is unknown. */
   readonly maxOutputTokens: number | null;
   readonly createdAt: Date;
@@ -120,6 +122,7 @@ export interface NewModel {
   readonly routes: readonly Route[];
   /** In force from now on; null keeps the cards that there are. */
   readonly rateCard: RateCard | null;
+  readonly maxInputTokens: number | null;
   readonly maxOutputTokens: number | null;
 }
 

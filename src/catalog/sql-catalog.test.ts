@@ -108,6 +108,7 @@ function newModel(name: string, upstreams: readonly UpstreamId[], input: string 
             effectiveFromMs: nowMs,
             rates: { input: parseRate(input, 1_000_000), output: parseRate('2', 1_000_000) },
           },
+    maxInputTokens: 200_000,
     maxOutputTokens: 4096,
   };
 }

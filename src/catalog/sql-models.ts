@@ -55,6 +55,7 @@ export async function selectModels(db: Kysely<Schema>, name?: string): Promise<r
     .selectFrom('model')
     .select((eb) => [
       'model.name',
+      'model.max_input_tokens',
       'model.max_output_tokens',
       'model.created_at',
       jsonArrayFrom(
@@ -83,6 +84,7 @@ export async function selectModels(db: Kysely<Schema>, name?: string): Promise<r
       name: row.name,
       routes: targets.map((target) => target.route),
       rateCards: row.rate_cards.map(decodeRateCard),
+      maxInputTokens: row.max_input_tokens === null ? null : Number(row.max_input_tokens),
       maxOutputTokens: row.max_output_tokens === null ? null : Number(row.max_output_tokens),
       createdAt: row.created_at,
       targets,
@@ -96,16 +98,15 @@ export function putModel(
   audit: AuditEntry,
   at: Date,
 ): Promise<ServedModel | UnknownUpstreams> {
+  const bounds = { max_input_tokens: model.maxInputTokens, max_output_tokens: model.maxOutputTokens };
   return db.transaction().execute(async (trx) => {
     const unknown = await unknownUpstreams(trx, model.routes);
     if (unknown.length > 0) return { kind: 'unknown_upstreams', ids: unknown };
     // The model's row is locked from here on: two who replace it at once do so one after the other.
     await trx
       .insertInto('model')
-      .values({ name: model.name, max_output_tokens: model.maxOutputTokens, created_at: at, updated_at: at })
-      .onConflict((conflict) =>
-        conflict.column('name').doUpdateSet({ max_output_tokens: model.maxOutputTokens, updated_at: at }),
-      )
+      .values({ name: model.name, ...bounds, created_at: at, updated_at: at })
+      .onConflict((conflict) => conflict.column('name').doUpdateSet({ ...bounds, updated_at: at }))
       .execute();
     await replaceRoutes(trx, model);
     if (model.rateCard !== null) await addRateCard(trx, model.name, model.rateCard, at);

@@ -1,4 +1,4 @@
-import type { TenantTerms } from '../catalog/catalog.ts';
+import type { Model, TenantTerms } from '../catalog/catalog.ts';
 import type { DialectRequest } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal, unreachable } from '../domain/errors.ts';
@@ -20,8 +20,7 @@ export interface Asked {
   readonly request: DialectRequest;
   readonly rates: Rates;
   readonly terms: TenantTerms;
-  /** The most that the model can produce for one choice; null is unknown. */
-  readonly modelMaximum: number | null;
+  readonly model: Pick<Model, 'name' | 'maxInputTokens' | 'maxOutputTokens'>;
 }
 
 /** The hold is placed. */
@@ -47,8 +46,10 @@ const maxAttempts = 4;
  * it didn't set is what the balance affords, up to the model's own.
  */
 export async function admit(asked: Asked, options: AdmitOptions): Promise<Admission | Settled | Refusal> {
+  const tooLong = promptRefusal(asked);
+  if (tooLong !== null) return tooLong;
   const size = holdSizer(asked);
-  const limit = asked.request.maxOutputTokens ?? asked.modelMaximum ?? assumedMaximum;
+  const limit = asked.request.maxOutputTokens ?? asked.model.maxOutputTokens ?? assumedMaximum;
   let output = limit;
   for (let attempt = 1; ; attempt++) {
     const answer = await check(asked, size.holdOf(output), options);
@@ -69,6 +70,15 @@ export async function admit(asked: Asked, options: AdmitOptions): Promise<Admiss
     }
     output = Math.min(affordable, limit);
   }
+}
+
+function promptRefusal({ request, model }: Asked): Refusal | null {
+  const { name, maxInputTokens } = model;
+  if (maxInputTokens === null || request.estimatedInputTokens <= maxInputTokens) return null;
+  const message =
+    `The prompt may be ${request.estimatedInputTokens} tokens long, and "${name}" is served and priced here ` +
+    `for prompts of up to ${maxInputTokens}. Nothing was charged: send a shorter one.`;
+  return refusal('REQUEST_TOO_LARGE', message, { param: 'messages' });
 }
 
 interface HoldSizer {

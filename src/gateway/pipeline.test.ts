@@ -293,6 +293,14 @@ describe('a maximum that the client did not set', () => {
   });
 });
 
+it('a prompt longer than the model is priced for is REQUEST_TOO_LARGE and leaves no row', async () => {
+  const client = new RecordedClient();
+  const messages = [{ role: 'user', content: 'sea '.repeat(2000) }];
+  await parts.pipeline().serve(requestOf(tenant.apiKey, '', { messages }), client);
+  expect(client.code).toBe('REQUEST_TOO_LARGE');
+  expect((await stateOf(tenant.id)).rows).toEqual([]);
+});
+
 it('a second gateway life knows the open holds of the first', async () => {
   const { passed, open } = gate();
   const ledger: Ledger = {

@@ -129,8 +129,7 @@ async function answer(
   const { tenantId } = apiKey;
   const { traceId } = trace;
   const requestHash = hashRequest(dialect.name, body);
-  const modelMaximum = model.maxOutputTokens;
-  const admission = await admit({ tenantId, traceId, request, rates, terms, modelMaximum }, options);
+  const admission = await admit({ tenantId, traceId, request, rates, terms, model }, options);
   if (admission.kind === 'refused') return admission;
   if (admission.kind === 'settled') {
     return settledRefusal(await options.ledger.findByTrace(tenantId, traceId), requestHash);

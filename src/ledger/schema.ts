@@ -109,6 +109,7 @@ export interface Schema {
   };
   model: {
     name: string;
+    max_input_tokens: NullableInt8;
     max_output_tokens: NullableInt8;
     created_at: Timestamp;
     updated_at: Timestamp;

@@ -60,7 +60,13 @@ async function putSimulator({ catalog }: AdminDependencies, baseUrl: string): Pr
       whenClientGone: 'cancel',
     } as const;
     await catalog.putModel(
-      { name, routes: [route], rateCard: { effectiveFromMs: 0, rates }, maxOutputTokens },
+      {
+        name,
+        routes: [route],
+        rateCard: { effectiveFromMs: 0, rates },
+        maxInputTokens: null,
+        maxOutputTokens,
+      },
       audit('model.put', name),
     );
   }

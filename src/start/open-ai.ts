@@ -2,7 +2,7 @@ import { calcPrice, type ModelPrice } from '@pydantic/genai-prices';
 import * as tokenizerModels from 'gpt-tokenizer/models';
 import type { CatalogStore } from '../catalog/catalog.ts';
 import type { UpstreamId } from '../domain/ids.ts';
-import { parseRate } from '../domain/money.ts';
+import { parseRate, type Rate } from '../domain/money.ts';
 import type { Rates } from '../domain/pricing.ts';
 import type { UsageClass } from '../domain/usage.ts';
 
@@ -21,7 +21,7 @@ const classOfPrice: Readonly<Record<string, UsageClass>> = {
 
 export interface OpenAiModels {
   readonly served: readonly string[];
-  /** Not served, because their price depends on more than a rate card can say yet. */
+  /** Not served, because the price book has no price of theirs. */
   readonly left: readonly string[];
 }
 
@@ -44,10 +44,11 @@ export async function setUpOpenAi(catalog: CatalogStore, baseUrl: string): Promi
   const served: string[] = [];
   const left: string[] = [];
   for (const { name, maxOutputTokens } of chatModels()) {
-    const rates = ratesOf(name);
-    if (rates === null) left.push(name);
+    const price = priceOf(name);
+    if (price === null) left.push(name);
     else served.push(name);
-    if (rates === null || known.has(name)) continue;
+    if (price === null || known.has(name)) continue;
+    const { rates, maxInputTokens } = price;
     const route = {
       upstreamId,
       upstreamModel: name,
@@ -56,7 +57,7 @@ export async function setUpOpenAi(catalog: CatalogStore, baseUrl: string): Promi
       whenClientGone: 'cancel',
     } as const;
     await catalog.putModel(
-      { name, routes: [route], rateCard: { effectiveFromMs: 0, rates }, maxOutputTokens },
+      { name, routes: [route], rateCard: { effectiveFromMs: 0, rates }, maxInputTokens, maxOutputTokens },
       { actor, action: 'model.put', subject: name, detail: {} },
     );
   }
@@ -84,21 +85,40 @@ function chatModels(): ChatModel[] {
   });
 }
 
-/** The rates of a model, or null where the price book has none, or one that depends on the prompt's length. */
-export function ratesOf(model: string): Rates | null {
+/** A model's price for prompts up to a length; longer ones cost more with some models. */
+export interface ModelPriceUpTo {
+  readonly rates: Rates;
+  readonly maxInputTokens: number | null;
+}
+
+/**
+ * The price book's price of a model, or null where it has none. Rate cards don't know tiers by the
+ * prompt's length yet: of a price with tiers the first one is taken, and longer prompts aren't served.
+ */
+export function priceOf(model: string): ModelPriceUpTo | null {
   const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, { providerId: 'openai' });
   return found === null ? null : readPrices(found.model_price);
 }
 
-function readPrices(prices: ModelPrice): Rates | null {
-  const rates: [UsageClass, ReturnType<typeof parseRate>][] = [];
+function readPrices(prices: ModelPrice): ModelPriceUpTo | null {
+  const rates: [UsageClass, Rate][] = [];
+  let maxInputTokens: number | null = null;
   for (const [name, price] of Object.entries(prices)) {
     const usageClass = classOfPrice[name];
     if (usageClass === undefined || price === undefined) continue;
-    if (typeof price !== 'number') return null;
-    // The shortest decimal that is this number is the one that was published.
-    rates.push([usageClass, parseRate(String(price), 1_000_000)]);
+    if (typeof price === 'number') {
+      rates.push([usageClass, exactRate(price)]);
+      continue;
+    }
+    rates.push([usageClass, exactRate(price.base)]);
+    // A tier begins with the first token beyond its start.
+    for (const { start } of price.tiers) maxInputTokens = Math.min(maxInputTokens ?? start, start);
   }
   const read: Rates = Object.fromEntries(rates);
-  return read.input === undefined || read.output === undefined ? null : read;
+  return read.input === undefined || read.output === undefined ? null : { rates: read, maxInputTokens };
+}
+
+/** The shortest decimal that is this number is the one that was published. */
+function exactRate(price: number): Rate {
+  return parseRate(String(price), 1_000_000);
 }

@@ -92,6 +92,7 @@ export async function openParts(clock: Clock = systemClock): Promise<TestParts> 
               routes: [route],
               targets: [{ route, upstream }],
               rateCards: [{ effectiveFromMs: 0, rates }],
+              maxInputTokens: 1000,
               maxOutputTokens: 4096,
               createdAt: new Date(),
             };

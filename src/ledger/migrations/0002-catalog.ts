@@ -36,6 +36,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     CREATE TABLE model (
       name              text PRIMARY KEY,
+      max_input_tokens  bigint CHECK (max_input_tokens > 0),
       max_output_tokens bigint CHECK (max_output_tokens > 0),
       created_at        timestamptz NOT NULL DEFAULT now(),
       updated_at        timestamptz NOT NULL DEFAULT now()
