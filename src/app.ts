@@ -42,8 +42,8 @@ export interface App {
   close(): Promise<void>;
 }
 
-/** For how long what another process changed may go unseen. */
-const catalogMaxAgeMs = 1_000;
+/** A net only: no other process can change an embedded ledger, and our own changes invalidate at once. */
+const catalogMaxAgeMs = 60_000;
 const maxCachedApiKeys = 50_000;
 
 /** After the drain, how long a ledger that is away is waited for. */
@@ -145,7 +145,10 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
     }),
   );
   if (openAi !== null && openAi.left.length > 0) {
-    log.warn({ models: openAi.left }, 'not served: the price book has no price, or one by prompt length');
+    log.warn({ models: openAi.left }, 'not served: the price book has no price');
+  }
+  if (config.withoutEffect.length > 0) {
+    log.warn({ variables: config.withoutEffect }, 'set in the environment, and without effect yet');
   }
   return { url, close: () => undo.disposeAsync() };
 }

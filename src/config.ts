@@ -14,6 +14,8 @@ export interface Config {
   /** How long a drain waits for requests that run. */
   readonly drainMs: number;
   readonly logLevel: string;
+  /** Variables that are set and have no effect yet. */
+  readonly withoutEffect: readonly string[];
 }
 
 /** What is wrong with the environment, a line each. */
@@ -41,6 +43,15 @@ const notYet: Readonly<Record<string, (value: string) => string | null>> = {
   BILLING_BLOCK_ON_INSUFFICIENT: (value) => (value === 'true' ? null : 'only "true" is supported yet'),
   BILLING_ALLOW_NEGATIVE: (value) => (value === 'false' ? null : 'only "false" is supported yet'),
 };
+
+/** Variables of the same section that change nothing about what is served or billed: told, not refused. */
+const withoutEffectYet = [
+  'ANTHROPIC_API_KEY',
+  'GEMINI_API_KEY',
+  'PROMETHEUS_ENABLED',
+  'PROMETHEUS_PORT',
+  'BILLING_STREAM_ALLOW_NEGATIVE',
+];
 
 const environmentSchema = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
@@ -85,5 +96,6 @@ export function readConfig(environment: Environment): Config {
     maxBodyBytes: data.MAX_BODY_BYTES,
     drainMs: data.DRAIN_SECONDS * 1000,
     logLevel: data.LOG_LEVEL,
+    withoutEffect: withoutEffectYet.filter((name) => present[name] !== undefined),
   };
 }

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, readConfig } from './config.ts';
+
+describe('the environment', () => {
+  it('may be empty: everything has a default', () => {
+    expect(readConfig({})).toEqual({
+      host: '127.0.0.1',
+      port: 8000,
+      dataDir: './data',
+      adminToken: null,
+      demo: true,
+      openAi: null,
+      maxBodyBytes: 33_554_432,
+      drainMs: 30_000,
+      logLevel: 'info',
+      withoutEffect: [],
+    });
+  });
+
+  it('takes an empty variable as none', () => {
+    expect(readConfig({ ADMIN_TOKEN: '', PORT: '', OPENAI_API_KEY: '', DATABASE_URL: '' })).toEqual(
+      readConfig({}),
+    );
+  });
+
+  it('keeps the key of a provider out of the config', () => {
+    const config = readConfig({ OPENAI_API_KEY: 'sk-planted', OPENAI_BASE_URL: 'http://localhost:1/v1/' });
+    expect(config.openAi).toEqual({ baseUrl: 'http://localhost:1/v1' });
+    expect(JSON.stringify(config)).not.toContain('sk-planted');
+  });
+
+  it('tells which variables have no effect yet', () => {
+    expect(readConfig({ GEMINI_API_KEY: 'x', PROMETHEUS_PORT: '9090' }).withoutEffect).toEqual([
+      'GEMINI_API_KEY',
+      'PROMETHEUS_PORT',
+    ]);
+  });
+
+  it('names every variable at fault in one go', () => {
+    const read = () => readConfig({ PORT: '70000', LOG_LEVEL: 'loud', REDIS_URL: 'redis://x', WORKERS: '2' });
+    expect(read).toThrow(ConfigError);
+    for (const name of ['PORT', 'LOG_LEVEL', 'REDIS_URL', 'WORKERS']) expect(read).toThrow(name);
+  });
+});
