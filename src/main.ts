@@ -8,14 +8,19 @@ const usage = `Usage:
   tollgate sim    start the simulated provider alone
 `;
 
+const sameSignalMs = 1_000;
+
 async function startGateway(): Promise<void> {
   const print = (text: string) => process.stdout.write(text);
   const app = await startApp({ config: readConfig(process.env), environment: process.env, print });
-  let stopping = false;
+  let stoppingSinceMs: number | null = null;
   const stop = () => {
-    // The second signal doesn't wait.
-    if (stopping) process.exit(1);
-    stopping = true;
+    if (stoppingSinceMs !== null) {
+      // One Ctrl-C may come twice, from the terminal and from npm; a person's second one doesn't wait.
+      if (performance.now() - stoppingSinceMs > sameSignalMs) process.exit(1);
+      return;
+    }
+    stoppingSinceMs = performance.now();
     app.close().then(
       () => process.exit(0),
       (error) => fail(error),
@@ -33,7 +38,9 @@ function fail(error: unknown): never {
   else if (code === 'EADDRINUSE')
     process.stderr.write('The port is in use: stop what listens there, or set PORT.\n');
   else if (error instanceof Fault && error.cause === undefined) process.stderr.write(`${error.message}\n`);
-  else console.error(error);
+  else if (code !== undefined && error instanceof Error && 'path' in error) {
+    process.stderr.write(`The data directory can't be used: ${error.message}\n`);
+  } else console.error(error);
   process.exit(1);
 }
 

@@ -163,6 +163,22 @@ describe('a request that can not be served', () => {
     expect(await refused(body({}), headers)).toMatchObject({ status: 401, code: 'API_KEY_INVALID' });
   });
 
+  it('with a malformed content type is REQUEST_INVALID', async () => {
+    for (const contentType of ['json', ';;;']) {
+      expect(await refused(body({}), { 'content-type': contentType })).toMatchObject({
+        status: 400,
+        code: 'REQUEST_INVALID',
+      });
+    }
+  });
+
+  it('for a model whose name no model has is refused, and told in few words', async () => {
+    expect(await refused(body({ model: 'a\0b' }))).toMatchObject({ status: 404, code: 'MODEL_NOT_FOUND' });
+    const long = await refused(body({ model: 'x'.repeat(100_000) }));
+    expect(long).toMatchObject({ status: 400, code: 'REQUEST_INVALID', param: 'model' });
+    expect(long.message.length).toBeLessThan(300);
+  });
+
   it('at a path that is not there is NOT_FOUND', async () => {
     const answer = await gateway.call('/v1/nothing', {});
     expect(answer.status).toBe(404);

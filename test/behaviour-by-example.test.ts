@@ -100,7 +100,12 @@ describe('a daily_used of 1000', () => {
     const snapshot = await ledger.snapshot(tenantId);
     if (snapshot.kind !== 'snapshot') throw new Error('the tenant is not there');
     await hotState.load(snapshot);
-    const check = { tenantId, traceId: 'trace' as TraceId, holdAmount: parseAmount('0.01') };
+    const check = {
+      tenantId,
+      traceId: 'trace' as TraceId,
+      holder: 'holder' as TransactionId,
+      holdAmount: parseAmount('0.01'),
+    };
     expect(await hotState.check(check)).toMatchObject({ kind: 'denied', limit: 'daily_requests' });
     await driver.close();
     await dataDir.remove();

@@ -144,6 +144,8 @@ describe('the official OpenAI client', () => {
     const names = [];
     for await (const model of client.models.list()) names.push(model.id);
     expect(names).toEqual(['endless', 'fast', 'refusing']);
+    expect(await client.models.retrieve('fast')).toMatchObject({ id: 'fast', object: 'model' });
+    await expect(client.models.retrieve('nothing')).rejects.toBeInstanceOf(OpenAI.NotFoundError);
   });
 
   it('raises its own error for 401, and says which code', async () => {

@@ -126,6 +126,7 @@ describe('reading transactions', () => {
       period_day: '2026-11-23',
       expires_at: expect.stringMatching(/Z$/),
       owner: 'instance-1',
+      checkpoint: null,
       reversed_by: null,
       description: null,
       created_at: expect.any(String),

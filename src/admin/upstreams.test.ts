@@ -48,7 +48,7 @@ describe('creating an upstream', () => {
     expect((await plane.make('POST', '/upstreams', sent)).provider).toBe(sent.id);
   });
 
-  test('the same id again replaces all of it', async () => {
+  test('the same id again replaces all of it but for a credential that is not sent', async () => {
     const sent = valid({ headers_timeout_ms: 1, idle_timeout_ms: 2 });
     await plane.make('POST', '/upstreams', sent);
     const replaced = await plane.make('POST', '/upstreams', {
@@ -59,11 +59,13 @@ describe('creating an upstream', () => {
     expect(replaced).toMatchObject({
       dialects: ['anthropic.messages'],
       base_url: 'http://127.0.0.1:8080',
-      has_credential: false,
+      has_credential: true,
       headers_timeout_ms: 600_000,
       idle_timeout_ms: 300_000,
     });
     expect(await plane.auditOf(sent.id)).toEqual(['upstream.put', 'upstream.put']);
+    const removed = await plane.make('POST', '/upstreams', { ...sent, credential: null });
+    expect(removed).toMatchObject({ has_credential: false });
   });
 
   test('the data plane sees the replacement at once', async () => {

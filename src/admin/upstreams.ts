@@ -57,12 +57,14 @@ export function upstreamCalls({ catalog }: AdminDependencies): readonly AdminCal
       changesCatalog: true,
       body: newUpstream,
       handle: async ({ body, actor }) => {
+        const before = (await catalog.listUpstreams()).find((one) => one.id === body.id);
         const draft: NewUpstream = {
           id: body.id as UpstreamId,
           provider: body.provider ?? body.id,
           dialects: body.dialects,
           baseUrl: body.base_url,
-          credential: body.credential ?? null,
+          // Absent, it stays as it is: whoever changes a URL must not take the secret away. Null removes it.
+          credential: body.credential === undefined ? (before?.credential ?? null) : body.credential,
           headersTimeoutMs: body.headers_timeout_ms,
           idleTimeoutMs: body.idle_timeout_ms,
         };

@@ -130,6 +130,7 @@ export function transactionJson(transaction: Transaction): Json {
     period_day: transaction.periodDay,
     expires_at: optional(transaction.expiresAt, isoOf),
     owner: transaction.owner,
+    checkpoint: null,
     reversed_by: committed?.reversedBy ?? null,
     description: transaction.description,
     created_at: isoOf(transaction.createdAt),

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../domain/clock.ts';
+import { Fault } from '../domain/errors.ts';
 import type { LookupGate } from './lookup-gate.ts';
 
 export interface LookupCacheOptions<Name extends string, Value extends object> {
@@ -44,7 +45,13 @@ export class LookupCache<Name extends string, Value extends object> {
     if (known !== undefined && nowMs - known.sinceMs < this.#options.maxAgeMs) return known.value;
     const absent = missing.get(name);
     if (absent !== undefined && nowMs - absent.sinceMs < this.#options.maxAgeMissingMs) return undefined;
-    return await (underWay.get(name) ?? this.#lookUp(name));
+    const lookup = underWay.get(name) ?? this.#lookUp(name);
+    if (known === undefined) return await lookup;
+    // A flood of unknown names must not lock out whom we know: what we have serves until it is over.
+    return await lookup.catch((error) => {
+      if (error instanceof Fault && error.code === 'OVERLOADED') return known.value;
+      throw error;
+    });
   }
 
   /**

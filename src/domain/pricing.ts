@@ -93,7 +93,7 @@ function dearestRate(rates: Rates, classes: readonly UsageClass[]): Rate {
   return dearest;
 }
 
-/** What bounds the charge of a request that hasn't run: the dearest text rates and the price per request. */
+/** What bounds the charge of a request that hasn't run: the dearest rates its tokens can have, audio included. */
 export interface HoldRates {
   readonly input: Rate;
   readonly output: Rate;
@@ -102,8 +102,8 @@ export interface HoldRates {
 
 export function holdRates(rates: Rates): HoldRates {
   return {
-    input: dearestRate(rates, ['input', 'cache_read', 'cache_write_5m', 'cache_write_1h']),
-    output: dearestRate(rates, ['output', 'reasoning']),
+    input: dearestRate(rates, ['input', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'input_audio']),
+    output: dearestRate(rates, ['output', 'reasoning', 'output_audio']),
     perRequest: rates.requests ?? (0n as Rate),
   };
 }

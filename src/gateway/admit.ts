@@ -2,10 +2,10 @@ import type { Model, TenantTerms } from '../catalog/catalog.ts';
 import type { DialectRequest } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal, unreachable } from '../domain/errors.ts';
-import type { TenantId, TraceId } from '../domain/ids.ts';
+import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { formatAmount, type NanoUsd } from '../domain/money.ts';
 import { affordableOutput, type HoldRates, holdRates, type Rates, worstCharge } from '../domain/pricing.ts';
-import type { Admitted, Cold, Denied, HotState, Settled } from '../hot-state/hot-state.ts';
+import type { Admitted, AlreadyOpen, Cold, Denied, HotState, Settled } from '../hot-state/hot-state.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 export interface AdmitOptions {
@@ -17,6 +17,7 @@ export interface AdmitOptions {
 export interface Asked {
   readonly tenantId: TenantId;
   readonly traceId: TraceId;
+  readonly transactionId: TransactionId;
   readonly request: DialectRequest;
   readonly rates: Rates;
   readonly terms: TenantTerms;
@@ -45,7 +46,10 @@ const maxAttempts = 4;
  * Reserves the worst case. A maximum that the client set stands: what it can't pay is refused. One that
  * it didn't set is what the balance affords, up to the model's own.
  */
-export async function admit(asked: Asked, options: AdmitOptions): Promise<Admission | Settled | Refusal> {
+export async function admit(
+  asked: Asked,
+  options: AdmitOptions,
+): Promise<Admission | AlreadyOpen | Settled | Refusal> {
   const tooLong = promptRefusal(asked);
   if (tooLong !== null) return tooLong;
   const size = holdSizer(asked);
@@ -99,7 +103,7 @@ function holdSizer({ request, rates, terms }: Asked): HoldSizer {
   };
 }
 
-type Checked = Admitted | Denied | Settled | Refusal;
+type Checked = Admitted | Denied | AlreadyOpen | Settled | Refusal;
 
 /** A cold tenant is loaded from the ledger, then asked again. */
 async function check(
@@ -107,15 +111,16 @@ async function check(
   holdAmount: NanoUsd,
   { hotState, ledger }: AdmitOptions,
 ): Promise<Checked> {
-  const { tenantId, traceId } = asked;
-  const first: Checked | Cold = await hotState.check({ tenantId, traceId, holdAmount });
+  const { tenantId, traceId, transactionId: holder } = asked;
+  const question = { tenantId, traceId, holder, holdAmount };
+  const first: Checked | Cold = await hotState.check(question);
   if (first.kind !== 'cold') return first;
   const snapshot = await ledger.snapshot(tenantId);
   if (snapshot.kind === 'unknown_tenant') {
     return refusal('API_KEY_INVALID', 'The tenant of this API key does not exist any more.');
   }
   await hotState.load(snapshot);
-  const second: Checked | Cold = await hotState.check({ tenantId, traceId, holdAmount });
+  const second: Checked | Cold = await hotState.check(question);
   // Flushed again in this very moment: the client's retry finds it loaded.
   if (second.kind === 'cold') return refusal('HOT_STATE_UNAVAILABLE', 'Try again. Nothing was charged.');
   return second;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorCode, Fault } from '../domain/errors.ts';
 import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import type { HotState } from '../hot-state/hot-state.ts';
+import type { HoldRef, HotState } from '../hot-state/hot-state.ts';
 import type { Commit, Ledger, Void } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
 
@@ -58,6 +58,17 @@ function isAbsence(error: unknown): boolean {
   return error instanceof Fault && absences.has(error.code);
 }
 
+/** The hold that an open request has in hot state. */
+export function holdOf({ tenantId, traceId, transactionId }: HeldRequest): HoldRef {
+  return { tenantId, traceId, holder: transactionId };
+}
+
+interface HeldRequest {
+  readonly tenantId: TenantId;
+  readonly traceId: TraceId;
+  readonly transactionId: TransactionId;
+}
+
 export function createSettlements({ ledger, hotState, observer }: SettlementsOptions): Settlements {
   const running = new Set<Promise<unknown>>();
 
@@ -83,48 +94,39 @@ export function createSettlements({ ledger, hotState, observer }: SettlementsOpt
 
   /** The hold goes only after the ledger has the charge: in between, money is held twice, never free. */
   async function commit(close: Commit): Promise<Charged | NotCharged> {
-    const { tenantId, traceId } = close;
+    const { traceId } = close;
+    const hold = holdOf(close);
     const answer = await untilDone('committing to the ledger', traceId, () => ledger.commitPending(close));
     switch (answer.kind) {
       case 'committed': {
-        await untilDone('projecting a commit', traceId, () => hotState.deduct(traceId, answer.projection));
+        await untilDone('projecting a commit', traceId, () => hotState.deduct(hold, answer.projection));
         const { transactionId, amount, balanceAfter } = answer;
         return { kind: 'charged', transactionId, amount, balanceAfter };
       }
       case 'already_committed': {
         // An attempt whose answer was lost: the row is there, the projection has to be fetched.
-        await projectNewest(tenantId, traceId);
+        await projectNewest(hold);
         const { id, amount, balanceAfter } = answer.transaction;
         return { kind: 'charged', transactionId: id, amount, balanceAfter };
       }
       case 'already_voided':
       case 'unknown_transaction':
         observer.fault('committing to the ledger', new Error(`the ledger says: ${answer.kind}`), traceId);
-        await untilDone('releasing a hold', traceId, () => hotState.release(tenantId, traceId));
+        await untilDone('releasing a hold', traceId, () => hotState.release(hold));
         return { kind: 'not_charged' };
     }
   }
 
-  async function projectNewest(tenantId: TenantId, traceId: TraceId): Promise<void> {
-    await untilDone('projecting a commit', traceId, async () => {
-      const snapshot = await ledger.snapshot(tenantId);
-      if (snapshot.kind === 'snapshot') await hotState.deduct(traceId, snapshot.projection);
+  async function projectNewest(hold: HoldRef): Promise<void> {
+    await untilDone('projecting a commit', hold.traceId, async () => {
+      const snapshot = await ledger.snapshot(hold.tenantId);
+      if (snapshot.kind === 'snapshot') await hotState.deduct(hold, snapshot.projection);
     });
   }
 
   async function voidPending(close: Void): Promise<void> {
-    const { tenantId, traceId } = close;
-    const answer = await untilDone('voiding in the ledger', traceId, () => ledger.voidPending(close));
-    if (answer.kind === 'unknown_transaction' && (await isOpenElsewhere(tenantId, traceId))) return;
-    await untilDone('releasing a hold', traceId, () => hotState.release(tenantId, traceId));
-  }
-
-  /** The hold of a trace id belongs to whoever has its PENDING row. */
-  async function isOpenElsewhere(tenantId: TenantId, traceId: TraceId): Promise<boolean> {
-    const found = await untilDone('looking up a transaction', traceId, () =>
-      ledger.findByTrace(tenantId, traceId),
-    );
-    return found?.status === 'PENDING';
+    await untilDone('voiding in the ledger', close.traceId, () => ledger.voidPending(close));
+    await untilDone('releasing a hold', close.traceId, () => hotState.release(holdOf(close)));
   }
 
   return {

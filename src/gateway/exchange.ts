@@ -22,4 +22,6 @@ export interface Exchange {
   readonly client: Client;
   readonly progress: Progress;
   readonly forwarded: Forwarded;
+  /** Aborted when the exchange was cancelled. */
+  readonly signal: AbortSignal;
 }

@@ -13,13 +13,15 @@ export async function finishStream(
   response: UpstreamResponse,
   options: ExchangeOptions,
 ): Promise<Refusal | null> {
-  const { dialect, request, client, forwarded } = exchange;
+  const { dialect, request, client, forwarded, signal, open } = exchange;
   const follower = dialect.followStream({
     provider: forwarded.target.upstream.provider,
     clientAsksUsage: request.asksUsage,
   });
   const start = () => startAnswer(exchange, response, {});
-  const { outcome, complete, heldBack, started } = await relayStream({ response, follower, client, start });
+  const relayed = await relayStream({ response, follower, client, signal, start });
+  const { outcome, complete, heldBack, started, fault } = relayed;
+  if (fault !== null) options.observer.fault('relaying a stream', fault, open.traceId);
   const reading = follower.reading();
   if (!reading.begun && reading.usage === null && outcome !== 'client_gone' && outcome !== 'completed') {
     return await finishUnbegun(exchange, outcome, { heldBack, started, start }, options);
@@ -49,7 +51,7 @@ async function finishUnbegun(
   await voidIt(exchange, outcome, 'nothing was generated', options);
   const refused = outcome === 'timeout' ? timedOut : unavailable;
   // What upstream said of its failure went to the client; otherwise there is still time for a status.
-  if (outcome !== 'upstream_error' && !started) return refused;
+  if (!started && heldBack.length === 0) return refused;
   if (!started) start();
   client.end(outcome === 'upstream_error' ? Buffer.concat(heldBack) : dialect.errorEvent(refused));
   return null;

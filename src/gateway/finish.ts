@@ -48,9 +48,20 @@ async function finishRefused(
 ): Promise<Refusal | null> {
   const body = await readBody(response, options.maxAnswerBytes);
   await voidIt(exchange, 'upstream_refused', `upstream: status ${response.status}`, options);
-  if (body === null || typeof body === 'string') return unavailable;
+  // A redirect would lead the client past the bill, and a page that isn't JSON comes from something in
+  // between: neither is the provider's answer to the request.
+  if (body === null || typeof body === 'string' || response.status < 400 || !isJson(body)) return unavailable;
   sendWhole(exchange, response, body, {});
   return null;
+}
+
+function isJson(body: Buffer): boolean {
+  try {
+    JSON.parse(body.toString());
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const nothing: AnswerReading = {

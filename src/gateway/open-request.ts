@@ -7,7 +7,8 @@ import type { Rates } from '../domain/pricing.ts';
 import type { UsageRecord } from '../domain/transaction.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
 import type { Ledger, PendingDraft } from '../ledger/ledger.ts';
-import type { Settlements } from './commit.ts';
+import type { Observer } from '../observability/observer.ts';
+import { holdOf, type Settlements } from './commit.ts';
 import { conflictRefusal, repeatRefusal } from './trace.ts';
 
 /** A request that is admitted: it has a hold, and from now on exactly one end. */
@@ -31,6 +32,7 @@ export interface OpenPendingOptions {
   readonly ledger: Ledger;
   readonly hotState: HotState;
   readonly settlements: Settlements;
+  readonly observer: Observer;
   readonly clock: Clock;
   readonly owner: InstanceId;
   /** No request is open for longer: whoever finds its PENDING row later may settle it. */
@@ -40,7 +42,7 @@ export interface OpenPendingOptions {
 /** Makes the hold durable: before this resolves, no byte of the answer may reach the client. */
 export async function openPending(open: OpenRequest, options: OpenPendingOptions): Promise<Refusal | null> {
   const { ledger, hotState } = options;
-  const { tenantId, traceId } = open;
+  const hold = holdOf(open);
   const answer = await createPending(open, options);
   switch (answer.kind) {
     case 'created':
@@ -48,13 +50,12 @@ export async function openPending(open: OpenRequest, options: OpenPendingOptions
     case 'refused':
       return answer;
     case 'unknown_tenant':
-      await hotState.release(tenantId, traceId);
+      await hotState.release(hold);
       return refusal('API_KEY_INVALID', 'The tenant of this API key does not exist any more.');
     case 'duplicate':
     case 'conflict': {
       const { transaction } = answer;
-      // While the first request is open, the hold under this trace id is its own.
-      if (transaction.status !== 'PENDING') await hotState.release(tenantId, traceId);
+      await hotState.release(hold);
       return answer.kind === 'duplicate' ? repeatRefusal(transaction) : conflictRefusal(transaction);
     }
   }
@@ -65,7 +66,7 @@ export async function openPending(open: OpenRequest, options: OpenPendingOptions
     } catch (error) {
       const fault =
         error instanceof Fault ? error : new Fault('INTERNAL', 'Nothing was charged.', { cause: error });
-      if (fault.code === 'OVERLOADED') await hotState.release(tenantId, traceId);
+      if (fault.code === 'OVERLOADED') await hotState.release(hold);
       // Whether the row was written is not known: it is voided as soon as the ledger answers again.
       else
         settlements

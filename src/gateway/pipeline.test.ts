@@ -7,6 +7,7 @@ import type { TenantId } from '../domain/ids.ts';
 import { parseAmount } from '../domain/money.ts';
 import { createMemoryHotState } from '../hot-state/memory.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { UpstreamClient } from '../upstream/upstream.ts';
 
 // What stands between the steps: the order of durable writes and bytes, and a ledger that is away.
 
@@ -235,7 +236,136 @@ describe('a ledger that is away', () => {
   });
 });
 
+describe('a repeat of an open Idempotency-Key', () => {
+  it("never gives back the first one's hold, however it ends, and runs nothing", async () => {
+    const { passed, open } = gate();
+    const ledger: Ledger = {
+      ...parts.ledger,
+      commitPending: async (commit) => {
+        await passed;
+        return await parts.ledger.commitPending(commit);
+      },
+    };
+    const pipeline = parts.pipeline({ ledger });
+    const keyed = (changes: object) => requestOf(tenant.apiKey, '', changes, { 'idempotency-key': 'one' });
+    const first = new RecordedClient();
+    const served = pipeline.serve(keyed({}), first);
+    await until(async () => (await stateOf(tenant.id)).open === 1);
+    const { held } = await stateOf(tenant.id);
+    const asked = parts.simulator.requests.count;
+    const gone = new RecordedClient();
+    gone.hangUp();
+    await pipeline.serve(keyed({}), gone);
+    const same = new RecordedClient();
+    await pipeline.serve(keyed({}), same);
+    const other = new RecordedClient();
+    await pipeline.serve(keyed({ temperature: 1 }), other);
+    expect([same.code, other.code]).toEqual(['REQUEST_IN_PROGRESS', 'IDEMPOTENCY_CONFLICT']);
+    expect((await stateOf(tenant.id)).held).toBe(held);
+    expect(parts.simulator.requests.count).toBe(asked);
+    open();
+    await served;
+    expect(await stateOf(tenant.id)).toMatchObject({ held: 0n, rows: [{ status: 'COMMITTED' }] });
+  });
+
+  it('is refused by the hold alone while the first row is not durable yet', async () => {
+    const { passed, open } = gate();
+    const ledger: Ledger = {
+      ...parts.ledger,
+      createPending: async (draft) => {
+        await passed;
+        return await parts.ledger.createPending(draft);
+      },
+    };
+    const pipeline = parts.pipeline({ ledger });
+    const keyed = () => requestOf(tenant.apiKey, '', {}, { 'idempotency-key': 'early' });
+    const first = new RecordedClient();
+    const served = pipeline.serve(keyed(), first);
+    await until(async () => ((await stateOf(tenant.id)).held ?? 0n) > 0n);
+    const second = new RecordedClient();
+    await pipeline.serve(keyed(), second);
+    expect(second.code).toBe('REQUEST_IN_PROGRESS');
+    open();
+    await served;
+    expect(first.end_).toBe('ended');
+    expect((await stateOf(tenant.id)).rows).toHaveLength(1);
+  });
+
+  it('is told of the transaction though the balance is spent', async () => {
+    const small = await parts.addTenant('0.0086');
+    const keyed = () =>
+      requestOf(small.apiKey, 'tokens=4000', { max_tokens: 4000 }, { 'idempotency-key': 'spent' });
+    await parts.pipeline().serve(keyed(), new RecordedClient());
+    const again = new RecordedClient();
+    await parts.pipeline().serve(keyed(), again);
+    expect(again.code).toBe('REQUEST_ALREADY_BILLED');
+  });
+
+  it('may run again where the first never got a row', async () => {
+    const keyed = () => requestOf(tenant.apiKey, '', {}, { 'idempotency-key': 'free' });
+    const gone = new RecordedClient();
+    gone.hangUp();
+    await parts.pipeline().serve(keyed(), gone);
+    const second = new RecordedClient();
+    await parts.pipeline().serve(keyed(), second);
+    expect(second.head).toMatchObject({ kind: 'upstream', status: 200 });
+  });
+});
+
+describe('a hold', () => {
+  it('covers every answer that was asked for', async () => {
+    const one = await parts.addTenant();
+    await parts.pipeline().serve(requestOf(one.apiKey, '', { max_tokens: 1000 }), new RecordedClient());
+    await parts.pipeline().serve(requestOf(one.apiKey, '', { max_tokens: 1000, n: 5 }), new RecordedClient());
+    const [five, single] = (await stateOf(one.id)).rows.map(({ holdAmount }) => holdAmount ?? 0n);
+    expect(five! - single!).toBe(parseAmount('0.008'));
+  });
+});
+
+describe('a request that takes too long', () => {
+  it('is ended before its PENDING row expires, and pays what it was sent', async () => {
+    const pipeline = parts.pipeline({ pendingTtlMs: 60_300 });
+    const client = new RecordedClient();
+    await pipeline.serve(
+      requestOf(tenant.apiKey, 'tokens_per_second=20&tokens=4000', { stream: true }),
+      client,
+    );
+    expect(client.text).toContain('UPSTREAM_TIMEOUT');
+    const { rows } = await stateOf(tenant.id);
+    expect(rows).toMatchObject([{ status: 'COMMITTED', usageMethod: 'tiktoken' }]);
+  });
+});
+
 describe('a client that is gone', () => {
+  it('while its row is being written: upstream is not left running', async () => {
+    const { passed, open } = gate();
+    const ledger: Ledger = {
+      ...parts.ledger,
+      createPending: async (draft) => {
+        await passed;
+        return await parts.ledger.createPending(draft);
+      },
+    };
+    const client = new RecordedClient();
+    const pipeline = parts.pipeline({ ledger });
+    const before = parts.simulator.requests.completed;
+    const keyed = requestOf(
+      tenant.apiKey,
+      'tokens_per_second=50&tokens=400',
+      { stream: true },
+      { 'idempotency-key': 'left' },
+    );
+    const served = pipeline.serve(keyed, client);
+    await until(async () => ((await stateOf(tenant.id)).held ?? 0n) > 0n);
+    client.hangUp();
+    open();
+    await served;
+    await pipeline.idle();
+    await parts.simulator.requests.settled();
+    expect(parts.simulator.requests.completed).toBe(before);
+    expect(await stateOf(tenant.id)).toMatchObject({ held: 0n, open: 0 });
+  });
+
   it('before its request was admitted leaves no row and no hold', async () => {
     const client = new RecordedClient();
     client.hangUp();
@@ -262,6 +392,67 @@ describe('a client that is gone', () => {
     await pipeline.serve(requestOf(tenant.apiKey, ''), client);
     await pipeline.idle();
     expect(await stateOf(tenant.id)).toMatchObject({ held: 0n, rows: [{ status: 'VOIDED' }] });
+  });
+});
+
+/** An upstream that answers with exactly this. */
+function answering(
+  status: number,
+  headers: Record<string, string>,
+  ...chunks: readonly string[]
+): UpstreamClient {
+  return {
+    send: async () => ({
+      kind: 'response',
+      status,
+      headers,
+      body: (async function* () {
+        for (const chunk of chunks) yield Buffer.from(chunk);
+      })(),
+    }),
+    close: async () => undefined,
+  };
+}
+
+const sse = { 'content-type': 'text/event-stream' };
+const event = (json: object) => `data: ${JSON.stringify(json)}\n\n`;
+
+describe('what a provider may say', () => {
+  it.each([
+    ['a finish reason', event({ choices: [{ index: 0, delta: { content: 'a' }, finish_reason: 'st\0op' }] })],
+    [
+      'an error',
+      event({ choices: [{ index: 0, delta: { content: 'a' } }] }) + event({ error: { message: 'br\0ken' } }),
+    ],
+  ])('with a NUL in %s is settled all the same', async (_, body) => {
+    const pipeline = parts.pipeline({ upstreams: answering(200, sse, body, 'data: [DONE]\n\n') });
+    await pipeline.serve(requestOf(tenant.apiKey, '', { stream: true }), new RecordedClient());
+    await pipeline.idle();
+    expect(await stateOf(tenant.id)).toMatchObject({ open: 0, held: 0n, rows: [{ status: 'COMMITTED' }] });
+    expect(parts.faults).toEqual([]);
+  });
+
+  it('is not believed when it is more tokens than there are', async () => {
+    const usage = { prompt_tokens: 1e15, completion_tokens: 5, total_tokens: 1e15 + 5 };
+    const choices = [{ index: 0, message: { role: 'assistant', content: 'a' }, finish_reason: 'stop' }];
+    const answer = answering(200, { 'content-type': 'application/json' }, JSON.stringify({ choices, usage }));
+    const pipeline = parts.pipeline({ upstreams: answer });
+    await pipeline.serve(requestOf(tenant.apiKey, ''), new RecordedClient());
+    const [row] = (await stateOf(tenant.id)).rows;
+    expect(row).toMatchObject({ status: 'COMMITTED', usageMethod: 'tiktoken' });
+    expect(row?.status === 'COMMITTED' && row.amount < parseAmount('0.01')).toBe(true);
+  });
+
+  it.each([
+    ['a redirect', 307, { location: 'http://elsewhere/' }, '{}'],
+    ['a page that is no JSON', 502, { 'content-type': 'text/html' }, '<html>Bad gateway</html>'],
+    ['nothing to see', 304, {}, ''],
+  ])('by %s is not passed on: it is UPSTREAM_UNAVAILABLE and a void', async (_, status, headers, body) => {
+    const client = new RecordedClient();
+    const upstreams = answering(status, headers as Record<string, string>, body);
+    await parts.pipeline({ upstreams }).serve(requestOf(tenant.apiKey, ''), client);
+    expect(client.code).toBe('UPSTREAM_UNAVAILABLE');
+    expect((await stateOf(tenant.id)).rows).toMatchObject([{ status: 'VOIDED' }]);
   });
 });
 

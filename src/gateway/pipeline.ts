@@ -15,7 +15,7 @@ import { Progress } from './progress.ts';
 import type { Client, GatewayRequest } from './request.ts';
 import { resolve } from './resolve.ts';
 import { run } from './run.ts';
-import { settledRefusal, traceOf } from './trace.ts';
+import { takenRefusal, traceOf } from './trace.ts';
 
 export interface PipelineOptions {
   readonly catalog: Catalog;
@@ -128,15 +128,19 @@ async function answer(
 
   const { tenantId } = apiKey;
   const { traceId } = trace;
+  const transactionId = options.newId() as TransactionId;
   const requestHash = hashRequest(dialect.name, body);
-  const admission = await admit({ tenantId, traceId, request, rates, terms, model }, options);
+  const known = trace.fromClient ? await options.ledger.findByTrace(tenantId, traceId) : undefined;
+  if (known !== undefined) return takenRefusal(known, requestHash);
+
+  const admission = await admit({ tenantId, traceId, transactionId, request, rates, terms, model }, options);
   if (admission.kind === 'refused') return admission;
-  if (admission.kind === 'settled') {
-    return settledRefusal(await options.ledger.findByTrace(tenantId, traceId), requestHash);
+  if (admission.kind !== 'admission') {
+    return takenRefusal(await options.ledger.findByTrace(tenantId, traceId), requestHash);
   }
 
   const open: OpenRequest = {
-    transactionId: options.newId() as TransactionId,
+    transactionId,
     tenantId,
     apiKeyId: apiKey.id,
     traceId,

@@ -12,7 +12,7 @@ type Known = { -readonly [Member in keyof RequestSummary]: RequestSummary[Member
 const maxTextLength = 500;
 
 /** A provider's words as the ledger can hold them: SQL text has no NUL, and nobody reads a novel there. */
-function storable(text: string): string {
+export function storable(text: string): string {
   return text.replaceAll('\0', '').slice(0, maxTextLength);
 }
 

@@ -6,6 +6,7 @@ import { relayStream } from './relay.ts';
 
 const delta = (content: string) => `data: {"choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
 const done = 'data: [DONE]\n\n';
+const finished = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n';
 
 /** Relays what `body` brings; the client is told to be gone by the body where a test says so. */
 async function relay(body: (client: RecordedClient) => AsyncIterable<string>) {
@@ -16,7 +17,8 @@ async function relay(body: (client: RecordedClient) => AsyncIterable<string>) {
   const follower = openaiChat.followStream({ provider: 'sim', clientAsksUsage: false });
   const response = { kind: 'response' as const, status: 200, headers: {}, body: bytes() };
   const start = () => client.start({ kind: 'upstream', status: 200, headers: {} });
-  const relayed = await relayStream({ response, follower, client, start });
+  const { signal } = new AbortController();
+  const relayed = await relayStream({ response, follower, client, signal, start });
   return { client, follower, ...relayed, heldBack: Buffer.concat(relayed.heldBack).toString() };
 }
 
@@ -51,11 +53,53 @@ describe('a relayed stream', () => {
   it('without a closing event ends with its body, which waits for the commit too', async () => {
     const { client, outcome, heldBack } = await relay(async function* () {
       yield delta('a');
-      yield delta('b').trimEnd();
+      yield finished.trimEnd();
     });
     expect(client.text).toBe(delta('a'));
-    expect(heldBack).toBe(delta('b').trimEnd());
+    expect(heldBack).toBe(finished.trimEnd());
     expect(outcome).toBe('completed');
+  });
+
+  it('that ends in the middle, with neither a closing event nor a finish reason, was cut', async () => {
+    const { client, outcome, complete, heldBack } = await relay(async function* () {
+      yield delta('a');
+      yield delta('b').slice(0, 20);
+    });
+    expect([outcome, complete, client.text, heldBack]).toEqual(['upstream_cut', false, delta('a'), '']);
+  });
+
+  it('does not wait for an upstream that goes on sending behind its closing event, nor keep all of it', async () => {
+    let sent = 0;
+    const { outcome, heldBack } = await relay(async function* () {
+      yield delta('a') + done;
+      for (; sent < 1000; sent++) yield `: ${'x'.repeat(1024)}\n\n`;
+    });
+    expect(outcome).toBe('completed');
+    expect(sent).toBeLessThan(100);
+    expect(heldBack.length).toBeLessThan(128 * 1024);
+  });
+
+  it('does not read on while the client does not, and stops waiting when the exchange is cancelled', async () => {
+    const client = new RecordedClient();
+    const cancelled = new AbortController();
+    let read = 0;
+    client.write = () => false;
+    client.drained = () => new Promise(() => undefined);
+    async function* bytes() {
+      for (; read < 100; read++) yield Buffer.from(delta('a'));
+      throw new UpstreamBodyError('aborted');
+    }
+    const relaying = relayStream({
+      response: { kind: 'response', status: 200, headers: {}, body: bytes() },
+      follower: openaiChat.followStream({ provider: 'sim', clientAsksUsage: false }),
+      client,
+      signal: cancelled.signal,
+      start: () => client.start({ kind: 'upstream', status: 200, headers: {} }),
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(read).toBeLessThan(2);
+    cancelled.abort();
+    expect((await relaying).outcome).toBe('timeout');
   });
 
   it.each([

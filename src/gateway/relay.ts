@@ -7,6 +7,8 @@ export interface Relaying {
   readonly response: UpstreamResponse;
   readonly follower: StreamFollower;
   readonly client: Client;
+  /** Aborted when the exchange is cancelled: a client that doesn't read is then not waited for. */
+  readonly signal: AbortSignal;
   /** Sends the head; called once, right before the first byte. */
   start(): void;
 }
@@ -19,13 +21,19 @@ export interface Relayed {
   readonly heldBack: readonly Buffer[];
   /** Whether the client was sent anything. */
   readonly started: boolean;
+  /** What broke on our side; null where upstream or the client ended it. */
+  readonly fault: unknown;
 }
 
 /** Upstream closes its stream soon after the closing event; one that doesn't is not waited for. */
 const closingGraceMs = 1_000;
 
+/** Nothing that an honest provider sends behind its closing event is larger. */
+const maxTrailingBytes = 64 * 1024;
+
 /** Passes a stream on as it arrives, and holds back what would make the client take it as complete. */
-export async function relayStream({ response, follower, client, start }: Relaying): Promise<Relayed> {
+export async function relayStream(relaying: Relaying): Promise<Relayed> {
+  const { response, follower, client, signal, start } = relaying;
   let started = false;
   const send = async (bytes: readonly Buffer[]) => {
     if (bytes.length === 0 || client.gone.aborted) return;
@@ -35,34 +43,69 @@ export async function relayStream({ response, follower, client, start }: Relayin
       bytes.length === 1 && bytes[0] !== undefined ? bytes[0] : Buffer.concat(bytes),
     );
     // Not reading on is what slows upstream down to the client's pace.
-    if (!written) await client.drained();
+    if (!written) await Promise.race([client.drained(), aborted(signal)]);
   };
   try {
     for await (const chunk of untilClosed(response.body, follower)) await send(follower.push(chunk));
     const heldBack = follower.end();
-    const outcome = follower.reading().error === null ? 'completed' : 'upstream_error';
-    return { outcome: client.gone.aborted ? 'client_gone' : outcome, complete: true, heldBack, started };
+    const ranOut = isCutShort(follower);
+    const outcome = ranOut ? 'upstream_cut' : endOf(follower);
+    return {
+      outcome: client.gone.aborted ? 'client_gone' : outcome,
+      complete: !ranOut,
+      heldBack: ranOut ? [] : heldBack,
+      started,
+      fault: null,
+    };
   } catch (error) {
-    return { outcome: outcomeOf(error, client), complete: false, heldBack: [], started };
+    const fault = error instanceof UpstreamBodyError ? null : error;
+    return { outcome: outcomeOf(error, client), complete: false, heldBack: [], started, fault };
   }
+}
+
+/**
+ * A body that ended by itself, in the middle. Some providers send no closing event and some no finish
+ * reason, but none leaves out both and says nothing of an error: there the connection was closed, which
+ * HTTP can't always tell.
+ */
+function isCutShort(follower: StreamFollower): boolean {
+  const { error, finishReason } = follower.reading();
+  return !follower.closed && finishReason === null && error === null;
+}
+
+function endOf(follower: StreamFollower): Outcome {
+  return follower.reading().error === null ? 'completed' : 'upstream_error';
 }
 
 function outcomeOf(error: unknown, client: Client): Outcome {
   if (client.gone.aborted) return 'client_gone';
   if (!(error instanceof UpstreamBodyError)) return 'upstream_error';
-  return error.reason === 'timeout' ? 'timeout' : 'upstream_cut';
+  // Cancelled though the client is there: it took longer than a request may.
+  return error.reason === 'cut' ? 'upstream_cut' : 'timeout';
 }
 
-/** The body, but for an upstream that keeps it open after its closing event. */
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  return promise;
+}
+
+/** The body, but for an upstream that keeps it open, or goes on sending, after its closing event. */
 async function* untilClosed(
   body: AsyncIterable<Buffer>,
   follower: StreamFollower,
 ): AsyncGenerator<Buffer, void, undefined> {
   const iterator = body[Symbol.asyncIterator]();
+  let closing: Promise<null> | null = null;
+  let trailingBytes = 0;
   try {
     for (;;) {
-      const next = await (follower.closed ? withinGrace(iterator.next()) : iterator.next());
+      if (follower.closed) closing ??= after(closingGraceMs);
+      const next = await (closing === null ? iterator.next() : beforeGrace(iterator.next(), closing));
       if (next === null || next.done === true) return;
+      if (closing !== null) trailingBytes += next.value.length;
+      if (trailingBytes > maxTrailingBytes) return;
       yield next.value;
     }
   } finally {
@@ -71,16 +114,18 @@ async function* untilClosed(
   }
 }
 
-async function withinGrace<T>(next: Promise<T>): Promise<T | null> {
-  const { promise, resolve } = Promise.withResolvers<null>();
-  const timer = setTimeout(() => resolve(null), closingGraceMs);
+function after(ms: number): Promise<null> {
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(null), ms).unref();
+  });
+}
+
+async function beforeGrace<T>(next: Promise<T>, closing: Promise<null>): Promise<T | null> {
   try {
-    return await Promise.race([next, promise]);
+    return await Promise.race([next, closing]);
   } catch {
     // The answer was complete before the connection broke.
     return null;
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Target } from '../catalog/catalog.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
 import type { Refusal } from '../domain/errors.ts';
+import { holdOf } from './commit.ts';
 import type { ExchangeOptions } from './exchange.ts';
 import { finish } from './finish.ts';
 import { type Forwarded, type ForwardOptions, forward } from './forward.ts';
@@ -9,6 +10,9 @@ import type { Progress } from './progress.ts';
 import type { Client, RequestHeaders } from './request.ts';
 
 export type RunOptions = OpenPendingOptions & ForwardOptions & ExchangeOptions;
+
+/** So much before its PENDING row expires, a request that still runs is ended: nobody else settles it before. */
+const expiryMarginMs = 60_000;
 
 /** A request that holds its money and has neither a ledger row nor an upstream yet. */
 export interface Admitted {
@@ -31,7 +35,7 @@ export interface Admitted {
 export async function run(admitted: Admitted, options: RunOptions): Promise<Refusal | null> {
   const { open, client, progress, mayBeRepeated } = admitted;
   if (client.gone.aborted) {
-    await options.hotState.release(open.tenantId, open.traceId);
+    await options.hotState.release(holdOf(open));
     return null;
   }
   const opening = openPending(open, options);
@@ -44,26 +48,32 @@ export async function run(admitted: Admitted, options: RunOptions): Promise<Refu
   const refused = await opening;
   if (refused !== null) {
     upstream.cancel();
+    upstream.done();
     return refused;
   }
   progress.opened(open.transactionId);
   try {
     const { dialect, request } = admitted;
-    return await finish(
-      { open, dialect, request, client, progress, forwarded: await upstream.answer },
-      options,
-    );
+    const forwarded = await upstream.answer;
+    const { signal } = upstream;
+    return await finish({ open, dialect, request, client, progress, forwarded, signal }, options);
   } catch (error) {
     upstream.cancel();
     // Once something was delivered, the PENDING row stays, for whoever settles what was left open.
     if (!progress.answering) await voidBroken(admitted, options);
     throw error;
+  } finally {
+    upstream.done();
   }
 }
 
 interface AskedUpstream {
   readonly answer: Promise<Forwarded>;
   cancel(): void;
+  /** Aborted when the exchange was cancelled: by the client's leave, or because it took too long. */
+  readonly signal: AbortSignal;
+  /** The exchange is over: its deadline goes. */
+  done(): void;
 }
 
 /** A client that hangs up ends the exchange with upstream, unless the route says to read on. */
@@ -71,12 +81,15 @@ function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
   const { client, targets } = admitted;
   const controller = new AbortController();
   const cancel = () => controller.abort();
-  if (targets[0].route.whenClientGone === 'cancel')
+  if (targets[0].route.whenClientGone === 'cancel') {
+    if (client.gone.aborted) cancel();
     client.gone.addEventListener('abort', cancel, { once: true });
+  }
+  const deadline = setTimeout(cancel, Math.max(1, options.pendingTtlMs - expiryMarginMs));
   const answer = forward({ ...admitted, signal: controller.signal }, options);
   // Awaited later or not at all: a failure must not count as unhandled in between.
   answer.catch(() => undefined);
-  return { answer, cancel };
+  return { answer, cancel, signal: controller.signal, done: () => clearTimeout(deadline) };
 }
 
 async function voidBroken({ open, progress }: Admitted, { settlements }: RunOptions): Promise<void> {

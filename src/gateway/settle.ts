@@ -4,6 +4,7 @@ import type { Outcome } from '../domain/transaction.ts';
 import type { Charged, NotCharged } from './commit.ts';
 import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { meter } from './meter.ts';
+import { storable } from './progress.ts';
 
 /** How the exchange ended, and what upstream said of it. */
 export interface Ending {
@@ -47,7 +48,13 @@ export async function voidIt(
   const { tenantId, traceId, transactionId } = open;
   progress.voided(outcome, forwarded.target.upstream.provider);
   await within(
-    options.settlements.void({ tenantId, traceId, transactionId, description, record }),
+    options.settlements.void({
+      tenantId,
+      traceId,
+      transactionId,
+      description: storable(description),
+      record,
+    }),
     options.commitWaitMs,
   );
 }

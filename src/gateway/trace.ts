@@ -56,13 +56,10 @@ export function conflictRefusal(transaction: Transaction): Refusal {
   );
 }
 
-/** The trace id was settled a short while ago: by the same request, or by another. */
-export function settledRefusal(transaction: Transaction | undefined, requestHash: RequestHash): Refusal {
+/** What to say of a request whose trace id is not free; undefined: its first request is just being opened. */
+export function takenRefusal(transaction: Transaction | undefined, requestHash: RequestHash): Refusal {
   if (transaction === undefined) {
-    return refusal(
-      'REQUEST_ALREADY_BILLED',
-      'The request with this Idempotency-Key has ended. Send a new key to try again.',
-    );
+    return refusal('REQUEST_IN_PROGRESS', 'A request with this Idempotency-Key is just being opened.');
   }
   return transaction.requestHash === requestHash ? repeatRefusal(transaction) : conflictRefusal(transaction);
 }

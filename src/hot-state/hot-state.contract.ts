@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../domain/clock.ts';
-import type { TenantId, TraceId } from '../domain/ids.ts';
+import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { nano } from '../domain/money.ts';
 import type { QuotaProjection } from '../domain/quota.ts';
 import type { HotState } from './hot-state.ts';
 
 const tenantId = 'tenant-1' as TenantId;
 const trace = (name: string | number) => `trace-${name}` as TraceId;
+const holder = (name: string | number) => `transaction-${name}` as TransactionId;
+const hold = (name: string | number) => ({ tenantId, traceId: trace(name), holder: holder(name) });
 
 function projection(changes: Partial<QuotaProjection> = {}): QuotaProjection {
   return {
@@ -42,8 +44,8 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       return hotState;
     }
 
-    const check = (hotState: HotState, name: string | number, hold: bigint) =>
-      hotState.check({ tenantId, traceId: trace(name), holdAmount: nano(hold) });
+    const check = (hotState: HotState, name: string | number, amount: bigint) =>
+      hotState.check({ ...hold(name), holdAmount: nano(amount) });
 
     it('admits a fresh tenant and tells what remains', async () => {
       const hotState = await loaded();
@@ -111,7 +113,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       await check(hotState, 1, 1n);
       await check(hotState, 2, 1n);
       expect(await check(hotState, 3, 1n)).toMatchObject({ kind: 'denied', limit: 'daily_requests' });
-      await hotState.release(tenantId, trace(1));
+      await hotState.release(hold(1));
       expect(await check(hotState, 4, 1n)).toMatchObject({ kind: 'admitted' });
       nowMs = Date.parse('2026-11-24T01:00:00Z');
       expect(await check(hotState, 5, 1n)).toMatchObject({ remaining: { dailyRequests: 1 } });
@@ -124,13 +126,40 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       expect(await hotState.look(tenantId)).toMatchObject({ held: 30n, openHolds: 1 });
     });
 
+    it("neither admits a second request under an open trace id, nor lets it give back the first one's hold", async () => {
+      const hotState = await loaded();
+      await check(hotState, 1, 90n);
+      const second = { ...hold(1), holder: holder('second') };
+      expect(await hotState.check({ ...second, holdAmount: nano(1n) })).toEqual({ kind: 'already_open' });
+      await hotState.release(second);
+      await hotState.deduct(second, projection());
+      expect(await hotState.look(tenantId)).toMatchObject({ held: 90n, openHolds: 1 });
+      expect(await check(hotState, 2, 11n)).toMatchObject({ kind: 'denied' });
+      await hotState.release(hold(1));
+      expect(
+        await hotState.check({ ...second, holdAmount: nano(1n), holder: holder('third') }),
+      ).toMatchObject({
+        kind: 'admitted',
+      });
+    });
+
+    it('does not open a closed day again when the clock steps back over midnight', async () => {
+      const hotState = await loaded({ dailyQuota: 3, dailyUsed: 2, dailyPeriod: '2026-11-24' });
+      expect(await check(hotState, 1, 1n)).toMatchObject({
+        kind: 'admitted',
+        periodDay: '2026-11-24',
+        remaining: { dailyRequests: 0 },
+      });
+      expect(await check(hotState, 2, 1n)).toMatchObject({ kind: 'denied', limit: 'daily_requests' });
+    });
+
     it('takes the projection and releases the hold in one step, once', async () => {
       const hotState = await loaded();
       await check(hotState, 1, 30n);
       await check(hotState, 2, 5n);
       const newer = projection({ version: 2, balance: nano(90n), dailyUsed: 1, dailyPeriod: '2026-11-23' });
-      await hotState.deduct(trace(1), newer);
-      await hotState.deduct(trace(1), newer);
+      await hotState.deduct(hold(1), newer);
+      await hotState.deduct(hold(1), newer);
       expect(await hotState.look(tenantId)).toEqual({ projection: newer, held: 5n, openHolds: 1 });
     });
 
@@ -150,14 +179,19 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
     it('does not place a hold for a request that was settled', async () => {
       const hotState = await loaded();
       await check(hotState, 1, 30n);
-      await hotState.release(tenantId, trace(1));
+      await hotState.release(hold(1));
       expect(await check(hotState, 1, 30n)).toEqual({ kind: 'settled' });
       expect(await hotState.look(tenantId)).toMatchObject({ held: 0n, openHolds: 0 });
     });
 
     it('restores the open holds of a cold tenant, and only once', async () => {
       const hotState = await create(clock);
-      const pending = { traceId: trace('open'), holdAmount: nano(40n), periodDay: '2026-11-23' };
+      const pending = {
+        transactionId: holder('open'),
+        traceId: trace('open'),
+        holdAmount: nano(40n),
+        periodDay: '2026-11-23',
+      };
       const snapshot = { kind: 'snapshot' as const, projection: projection(), openPendings: [pending] };
       await hotState.load(snapshot);
       await hotState.load(snapshot);
@@ -166,8 +200,13 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
 
     it('does not bring back, from an older snapshot, what was settled before it was loaded', async () => {
       const hotState = await create(clock);
-      await hotState.deduct(trace('done'), projection({ version: 2, balance: nano(60n) }));
-      const pending = { traceId: trace('done'), holdAmount: nano(40n), periodDay: '2026-11-23' };
+      await hotState.deduct(hold('done'), projection({ version: 2, balance: nano(60n) }));
+      const pending = {
+        transactionId: holder('done'),
+        traceId: trace('done'),
+        holdAmount: nano(40n),
+        periodDay: '2026-11-23',
+      };
       await hotState.load({ kind: 'snapshot', projection: projection(), openPendings: [pending] });
       expect(await hotState.look(tenantId)).toMatchObject({
         projection: { version: 2, balance: 60n },

@@ -1,4 +1,4 @@
-import type { TenantId, TraceId } from '../domain/ids.ts';
+import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { QuotaProjection } from '../domain/quota.ts';
 import type { TenantSnapshot } from '../ledger/ledger.ts';
@@ -7,6 +7,8 @@ import type { TenantSnapshot } from '../ledger/ledger.ts';
 export interface QuotaCheck {
   readonly tenantId: TenantId;
   readonly traceId: TraceId;
+  /** Whose hold it will be: of two requests under one trace id, only this one can give it back. */
+  readonly holder: TransactionId;
   readonly holdAmount: NanoUsd;
 }
 
@@ -18,7 +20,10 @@ export interface Remaining {
   readonly monthlyRequests: number | null;
 }
 
-/** The hold is placed and the request is counted; the same again for a trace id whose hold stands. */
+/** A hold and whose it is. */
+export type HoldRef = Pick<QuotaCheck, 'tenantId' | 'traceId' | 'holder'>;
+
+/** The hold is placed and the request is counted; the same again for a holder whose hold stands. */
 export interface Admitted {
   readonly kind: 'admitted';
   /** The day, in the tenant's time zone, that the request counts in. */
@@ -42,7 +47,12 @@ export interface Cold {
   readonly kind: 'cold';
 }
 
-/** This trace id was settled a short while ago: the ledger knows how. No hold was placed. */
+/** Another request under this trace id has a hold. Nothing changed. */
+export interface AlreadyOpen {
+  readonly kind: 'already_open';
+}
+
+/** This very request was settled a short while ago: the ledger knows how. No hold was placed. */
 export interface Settled {
   readonly kind: 'settled';
 }
@@ -55,18 +65,18 @@ export interface QuotaState {
 }
 
 /**
- * Admits or denies; knows no money of its own. Every call may be repeated: keyed by trace id, the
- * second answers as the first.
+ * Admits or denies; knows no money of its own. Every call may be repeated: keyed by trace id and
+ * holder, the second answers as the first.
  *
  * @throws Fault HOT_STATE_UNAVAILABLE when it can't be reached.
  */
 export interface HotState {
   /** Atomic over all limits: places the hold and counts the request, or changes nothing. */
-  check(check: QuotaCheck): Promise<Admitted | Denied | Cold | Settled>;
-  /** Takes the projection if its version is newer, and releases the hold. */
-  deduct(traceId: TraceId, projection: QuotaProjection): Promise<void>;
-  /** Releases the hold of a voided request, which then no longer counts. */
-  release(tenantId: TenantId, traceId: TraceId): Promise<void>;
+  check(check: QuotaCheck): Promise<Admitted | Denied | Cold | AlreadyOpen | Settled>;
+  /** Takes the projection if its version is newer, and releases the hold if it is this holder's. */
+  deduct(hold: HoldRef, projection: QuotaProjection): Promise<void>;
+  /** Releases the hold of a voided request if it is this holder's; the request then no longer counts. */
+  release(hold: HoldRef): Promise<void>;
   /** Takes the projection if its version is newer: after a top-up or a change of limits. */
   project(projection: QuotaProjection): Promise<void>;
   /** Fills a cold tenant: its open pendings become holds. No effect on a tenant that is loaded, but for a newer projection. */

@@ -34,7 +34,12 @@ it('forgets only tenants without open holds when there are too many', async () =
       },
     });
     if (tenantId === 'busy')
-      await hotState.check({ tenantId, traceId: 'open' as never, holdAmount: nano(1n) });
+      await hotState.check({
+        tenantId,
+        traceId: 'open' as never,
+        holder: 'open' as never,
+        holdAmount: nano(1n),
+      });
   }
   expect(await Promise.all(tenants.map((tenantId) => hotState.look(tenantId)))).toMatchObject([
     { openHolds: 1 },

@@ -1,5 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
-import type { TenantId, TraceId } from '../domain/ids.ts';
+import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { type NanoUsd, nano } from '../domain/money.ts';
 import {
   cachedPeriods,
@@ -9,7 +9,18 @@ import {
   usedInDay,
   usedInMonth,
 } from '../domain/quota.ts';
-import type { Admitted, Cold, Denied, HotState, Limit, QuotaCheck, Remaining, Settled } from './hot-state.ts';
+import type {
+  Admitted,
+  AlreadyOpen,
+  Cold,
+  Denied,
+  HoldRef,
+  HotState,
+  Limit,
+  QuotaCheck,
+  Remaining,
+  Settled,
+} from './hot-state.ts';
 
 export interface MemoryHotStateOptions {
   readonly clock: Clock;
@@ -18,6 +29,7 @@ export interface MemoryHotStateOptions {
 }
 
 interface Hold {
+  readonly holder: TransactionId;
   readonly amount: NanoUsd;
   readonly periodDay: string;
 }
@@ -33,7 +45,7 @@ interface Tenant {
 }
 
 /**
- * For so long, and for so many, a settled trace id is recognised: longer than a snapshot takes from the
+ * For so long, and for so many, a settled request is recognised: longer than a snapshot takes from the
  * ledger to here. A later repeat is recognised by the ledger.
  */
 const settledForMs = 30_000;
@@ -43,21 +55,21 @@ const maxSettled = 200_000;
 export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotStateOptions): HotState {
   const periods = cachedPeriods();
   const tenants = new TenantTable(maxTenants);
-  const settled = new SettledTraces(clock);
+  const settled = new SettledHolders(clock);
 
-  const settle = (tenantId: TenantId, traceId: TraceId) => {
-    settled.add(tenantId, traceId);
-    const tenant = tenants.get(tenantId);
-    if (tenant !== undefined) removeHold(tenant, traceId);
+  const settle = (hold: HoldRef) => {
+    settled.add(hold.holder);
+    const tenant = tenants.get(hold.tenantId);
+    if (tenant !== undefined) removeHold(tenant, hold);
   };
 
   return {
     check: async (check) => checkQuota(check, tenants, settled, periods, clock.now()),
-    deduct: async (traceId, projection) => {
-      settle(projection.tenantId, traceId);
+    deduct: async (hold, projection) => {
+      settle(hold);
       tenants.project(projection);
     },
-    release: async (tenantId, traceId) => settle(tenantId, traceId),
+    release: async (hold) => settle(hold),
     project: async (projection) => {
       tenants.project(projection);
     },
@@ -65,10 +77,10 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
       const tenant = tenants.project(projection);
       if (tenant.loaded) return;
       tenant.loaded = true;
-      for (const { traceId, holdAmount, periodDay } of openPendings) {
+      for (const { transactionId, traceId, holdAmount, periodDay } of openPendings) {
         // Settled after the snapshot was taken: its hold would never be released again.
-        if (!settled.has(projection.tenantId, traceId)) {
-          placeHold(tenant, traceId, { amount: holdAmount, periodDay });
+        if (!settled.has(transactionId)) {
+          placeHold(tenant, traceId, { holder: transactionId, amount: holdAmount, periodDay });
         }
       }
     },
@@ -81,25 +93,35 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
 }
 
 function checkQuota(
-  { tenantId, traceId, holdAmount }: QuotaCheck,
+  { tenantId, traceId, holder, holdAmount }: QuotaCheck,
   tenants: TenantTable,
-  settled: SettledTraces,
+  settled: SettledHolders,
   periods: PeriodSource,
   nowMs: number,
-): Admitted | Denied | Cold | Settled {
-  if (settled.has(tenantId, traceId)) return { kind: 'settled' };
+): Admitted | Denied | Cold | AlreadyOpen | Settled {
+  if (settled.has(holder)) return { kind: 'settled' };
   const tenant = tenants.get(tenantId);
   if (tenant === undefined || !tenant.loaded) return { kind: 'cold' };
-  const period = periods(nowMs, tenant.projection.timeZone);
-  const before = tenant.holds.get(traceId);
-  if (before !== undefined) {
-    return { kind: 'admitted', periodDay: before.periodDay, remaining: remainingOf(tenant, period) };
+  const period = notBefore(tenant.projection.dailyPeriod, periods(nowMs, tenant.projection.timeZone));
+  const standing = tenant.holds.get(traceId);
+  if (standing !== undefined) {
+    if (standing.holder !== holder) return { kind: 'already_open' };
+    return { kind: 'admitted', periodDay: standing.periodDay, remaining: remainingOf(tenant, period) };
   }
   const remaining = remainingOf(tenant, period);
   const limit = firstLimit(remaining, holdAmount);
   if (limit !== null) return { kind: 'denied', limit, remaining, freesAtMs: freesAt(limit, period) };
-  placeHold(tenant, traceId, { amount: holdAmount, periodDay: period.day });
+  placeHold(tenant, traceId, { holder, amount: holdAmount, periodDay: period.day });
   return { kind: 'admitted', periodDay: period.day, remaining: remainingOf(tenant, period) };
+}
+
+/**
+ * A clock that stepped back over midnight, or that of a process behind another's, must not open a day
+ * again that the ledger has closed: the request counts in the latest day that is known.
+ */
+function notBefore(latestDay: string | null, period: Period): Period {
+  if (latestDay === null || latestDay <= period.day) return period;
+  return { ...period, day: latestDay, month: latestDay.slice(0, 7) };
 }
 
 function firstLimit(remaining: Remaining, holdAmount: NanoUsd): Limit | null {
@@ -142,9 +164,9 @@ function placeHold(tenant: Tenant, traceId: TraceId, hold: Hold): void {
   tenant.openByDay.set(hold.periodDay, (tenant.openByDay.get(hold.periodDay) ?? 0) + 1);
 }
 
-function removeHold(tenant: Tenant, traceId: TraceId): void {
+function removeHold(tenant: Tenant, { traceId, holder }: HoldRef): void {
   const hold = tenant.holds.get(traceId);
-  if (hold === undefined) return;
+  if (hold?.holder !== holder) return;
   tenant.holds.delete(traceId);
   tenant.held -= hold.amount;
   const open = (tenant.openByDay.get(hold.periodDay) ?? 1) - 1;
@@ -196,26 +218,26 @@ class TenantTable {
   }
 }
 
-/** Trace ids settled a short while ago, oldest first. */
-class SettledTraces {
-  readonly #until = new Map<string, number>();
+/** Requests settled a short while ago, oldest first. */
+class SettledHolders {
+  readonly #until = new Map<TransactionId, number>();
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  add(tenantId: TenantId, traceId: TraceId): void {
+  add(holder: TransactionId): void {
     const now = this.#clock.monotonic();
-    for (const [key, until] of this.#until) {
+    for (const [known, until] of this.#until) {
       if (until > now && this.#until.size < maxSettled) break;
-      this.#until.delete(key);
+      this.#until.delete(known);
     }
-    this.#until.set(`${tenantId}\n${traceId}`, now + settledForMs);
+    this.#until.set(holder, now + settledForMs);
   }
 
-  has(tenantId: TenantId, traceId: TraceId): boolean {
-    const until = this.#until.get(`${tenantId}\n${traceId}`);
+  has(holder: TransactionId): boolean {
+    const until = this.#until.get(holder);
     return until !== undefined && until > this.#clock.monotonic();
   }
 }

@@ -29,13 +29,19 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
   server.addContentTypeParser('*', (_: FastifyRequest, payload: IncomingMessage) =>
     readBody(payload, maxBodyBytes),
   );
-  server.setErrorHandler((_, __, reply) => {
-    const message = 'Something went wrong before the request could be served. Nothing was charged.';
-    send(reply, refusal('INTERNAL', message), defaultDialect);
+  server.setErrorHandler((error: { readonly statusCode?: number; readonly message: string }, _, reply) => {
+    send(reply, requestRefusal(error), defaultDialect);
   });
   server.setNotFoundHandler((request, reply) => {
     const message = `There is no ${request.method} ${request.url.split('?')[0]} here.`;
     send(reply, refusal('NOT_FOUND', message), defaultDialect);
+  });
+
+  // Whoever isn't known may not fill the memory: a body of any size is read for API keys only.
+  server.addHook('onRequest', async (request, reply) => {
+    if (request.method !== 'POST' || isSmall(request.headers)) return;
+    const caller = await authenticate(request.headers, options);
+    if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
   });
 
   for (const { path, dialect } of routes) {
@@ -53,6 +59,16 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
       return reply;
     });
   }
+
+  server.get('/v1/models/*', async (request, reply) => {
+    const caller = await authenticate(request.headers, options);
+    if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
+    const { '*': name = '' } = request.params as { '*'?: string };
+    const { data } = await listModels(caller.apiKey.models, options.catalog);
+    const model = data.find(({ id }) => id === name);
+    const missing = refusal('MODEL_NOT_FOUND', `There is no model "${name}" here.`, { param: 'model' });
+    return model ?? send(reply, missing, defaultDialect);
+  });
 
   server.get('/v1/models', async (request, reply) => {
     const caller = await authenticate(request.headers, options);
@@ -79,9 +95,24 @@ async function listModels(permitted: readonly string[] | null, catalog: Catalog)
   };
 }
 
+const smallBodyBytes = 64 * 1024;
+
+function isSmall(headers: FastifyRequest['headers']): boolean {
+  return (
+    headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= smallBodyBytes
+  );
+}
+
 function send(reply: FastifyReply, refused: Refusal, dialect: Dialect): FastifyReply {
   const { status, headers, body } = wireError(refused, dialect);
   return reply.code(status).headers(headers).send(body);
+}
+
+/** What the web framework refuses is the request's fault, and anything else is ours. */
+function requestRefusal({ statusCode = 500, message }: { statusCode?: number; message: string }): Refusal {
+  return statusCode < 500
+    ? refusal('REQUEST_INVALID', `${message}. Nothing was charged.`)
+    : refusal('INTERNAL', 'Something went wrong before the request could be served. Nothing was charged.');
 }
 
 function bodyRefusal({ headers, body }: FastifyRequest, maxBodyBytes: number): Refusal | null {

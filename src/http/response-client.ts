@@ -4,6 +4,9 @@ import { codes, type Refusal } from '../domain/errors.ts';
 import type { Client, ResponseHead, ResponseHeaders } from '../gateway/request.ts';
 import { statusOf } from './status.ts';
 
+/** A client that reads nothing for so long is as good as gone: upstream is held up for it, and money is held. */
+const clientStallMs = 120_000;
+
 /** Longer than any official client waits between its own retries. */
 const uselessAfterSeconds = 60;
 
@@ -57,7 +60,9 @@ export function responseClient(response: ServerResponse, dialect: Dialect): Clie
     drained: () => {
       if (gone.signal.aborted || !response.writableNeedDrain) return Promise.resolve();
       const { promise, resolve } = Promise.withResolvers<void>();
+      const stalled = setTimeout(() => response.destroy(), clientStallMs);
       response.once('drain', resolve);
+      promise.finally(() => clearTimeout(stalled));
       gone.signal.addEventListener('abort', () => resolve(), { once: true });
       return promise;
     },

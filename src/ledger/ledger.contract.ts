@@ -498,6 +498,18 @@ export function describeLedger(name: string, open: () => Promise<Driver>): void 
       });
     });
 
+    it('knows which processes live, by their last heartbeat', async () => {
+      const instance = { id: `instance-${randomUUIDv7()}` as InstanceId, host: 'here', pid: 7 };
+      await ledger.heartbeat(instance);
+      await ledger.heartbeat(instance);
+      const rows = await driver.db
+        .selectFrom('gateway_instance')
+        .select(['host', 'pid'])
+        .where('id', '=', instance.id)
+        .execute();
+      expect(rows).toEqual([{ host: 'here', pid: 7 }]);
+    });
+
     describe('limits', () => {
       it('change one by one, null is unlimited, and each change is a new version', async () => {
         const tenantId = await newTenant();

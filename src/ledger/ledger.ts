@@ -163,6 +163,7 @@ export interface NotReversible {
 
 /** A hold that a cold hot state restores. */
 export interface OpenPending {
+  readonly transactionId: TransactionId;
   readonly traceId: TraceId;
   readonly holdAmount: NanoUsd;
   readonly periodDay: string;
@@ -188,6 +189,12 @@ export interface LimitChanges {
 export interface LimitsChanged {
   readonly kind: 'changed';
   readonly projection: QuotaProjection;
+}
+
+export interface GatewayInstance {
+  readonly id: InstanceId;
+  readonly host: string;
+  readonly pid: number;
 }
 
 export interface TransactionFilter {
@@ -222,6 +229,8 @@ export interface Ledger {
   snapshot(tenantId: TenantId): Promise<TenantSnapshot | UnknownTenant>;
   findByTrace(tenantId: TenantId, traceId: TraceId): Promise<Transaction | undefined>;
   findById(id: TransactionId): Promise<Transaction | undefined>;
+  /** Says durably that this process lives: a ledger that can't take it can't take anything. */
+  heartbeat(instance: GatewayInstance): Promise<void>;
   /** Newest first. */
   list(filter: TransactionFilter): Promise<readonly Transaction[]>;
 }

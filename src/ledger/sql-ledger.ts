@@ -43,6 +43,7 @@ export interface SqlLedgerOptions {
 
 interface SnapshotRow extends QuotaRow {
   readonly open_pendings: readonly {
+    readonly id: string;
     readonly trace_id: string;
     readonly hold_amount: string;
     readonly period_day: string;
@@ -104,6 +105,7 @@ export function createSqlLedger({ driver, maxBatch = 500, maxQueue = 10_000 }: S
       if (row === undefined) return { kind: 'unknown_tenant' };
       const openPendings = row.open_pendings.map(
         (pending): OpenPending => ({
+          transactionId: pending.id as OpenPending['transactionId'],
           traceId: pending.trace_id as OpenPending['traceId'],
           holdAmount: parseAmount(pending.hold_amount),
           periodDay: pending.period_day,
@@ -115,6 +117,9 @@ export function createSqlLedger({ driver, maxBatch = 500, maxQueue = 10_000 }: S
     findByTrace: async (tenantId, traceId) =>
       (await findByTraces(access, [{ tenantId, traceId }])).values().next().value,
     findById,
+    heartbeat: async ({ id, host, pid }) => {
+      await driver.query(statements.heartbeat, [id, host, pid]);
+    },
     list: async (filter) => (await listRows(driver.db, filter)).map(decodeTransaction),
   };
 }

@@ -214,6 +214,7 @@ function withDefaults(directives: string): string {
   for (const [name, value] of [
     ['tokens', '20'],
     ['ttfb_ms', '0'],
+    ['tokens_per_second', '0'],
   ] as const) {
     if (!given.has(name)) given.set(name, value);
   }
@@ -226,7 +227,7 @@ export function requestOf(apiKey: string, directives: string, changes: object = 
     headers: { authorization: `Bearer ${apiKey}`, ...headers },
     body: Buffer.from(
       JSON.stringify({
-        model: `sim?tokens_per_second=0&${withDefaults(directives)}`,
+        model: `sim?${withDefaults(directives)}`,
         messages: [{ role: 'user', content: 'Tell me of the sea.' }],
         ...changes,
       }),

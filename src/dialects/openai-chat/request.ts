@@ -76,8 +76,9 @@ const checks: Readonly<Record<string, Check>> = {
 
 function findWrongMember(request: JsonObject): Refusal | null {
   const { model, messages } = request;
-  if (typeof model !== 'string' || model.trim() === '') {
-    return invalid('"model" is missing or not a text. Send the name of a model.', 'model');
+  if (typeof model !== 'string' || model.trim() === '' || model.length > maxModelLength) {
+    const message = `"model" is missing, not a text, or longer than ${maxModelLength} characters. Send the name of a model.`;
+    return invalid(message, 'model');
   }
   const list = asArray(messages);
   if (list === null || list.length === 0) {
@@ -101,6 +102,9 @@ function findWrongMember(request: JsonObject): Refusal | null {
 }
 
 /** Reads what matters for admission. Members that aren't known here are the provider's business. */
+/** Longer than any model's name: it would be carried through logs and messages. */
+const maxModelLength = 256;
+
 export function readRequest(body: Buffer): DialectRequest | Refusal {
   const parsed = parse(body);
   if (parsed.kind === 'refused') return parsed;

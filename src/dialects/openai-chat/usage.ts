@@ -34,8 +34,11 @@ const paths = {
 type CountName = keyof typeof paths;
 type Counts = Readonly<Partial<Record<CountName, number>>>;
 
+/** Ten times what the longest context of today holds: a count beyond it is nobody's count. */
+const maxTokens = 100_000_000;
+
 function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= maxTokens;
 }
 
 /** The first value of a count that is there. */

@@ -1,5 +1,7 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lockDataDir } from './data-dir-lock.ts';
@@ -12,39 +14,46 @@ beforeEach(async () => {
 
 afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
-async function leaveLock(holder: object): Promise<void> {
-  await mkdir(join(dataDir, 'ledger.lock'));
-  await writeFile(join(dataDir, 'ledger.lock', 'holder.json'), JSON.stringify(holder));
+/** Another process that tries to take the lock, says whether it did, and keeps it. */
+async function opener(): Promise<{ got: boolean; kill(): Promise<void> }> {
+  const module = new URL('./data-dir-lock.ts', import.meta.url).href;
+  const script = `
+    const { lockDataDir } = await import(${JSON.stringify(module)});
+    try { globalThis.lock = lockDataDir(${JSON.stringify(dataDir)}); console.log('got it'); }
+    catch { console.log('refused'); }
+    setInterval(() => undefined, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [said] = await once(child.stdout, 'data');
+  return {
+    got: String(said).includes('got it'),
+    kill: async () => {
+      const ended = once(child, 'exit');
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
 }
 
 describe('the lock of a data directory', () => {
-  it('is held by one at a time, and free after its release', async () => {
-    const lock = await lockDataDir(dataDir);
-    await expect(lockDataDir(dataDir)).rejects.toMatchObject({ code: 'LEDGER_UNAVAILABLE' });
-    await lock.release();
-    expect(await readdir(dataDir)).toEqual([]);
-    await (await lockDataDir(dataDir)).release();
+  it('is held by one at a time within a process, and free after its release', () => {
+    const lock = lockDataDir(dataDir);
+    expect(() => lockDataDir(dataDir)).toThrow(/in use by another Tollgate process/);
+    lock.release();
+    lockDataDir(dataDir).release();
   });
 
-  it('is taken by exactly one of many that want it at once', async () => {
-    const answers = await Promise.allSettled(Array.from({ length: 10 }, () => lockDataDir(dataDir)));
-    const held = answers.filter((answer) => answer.status === 'fulfilled');
-    expect(held).toHaveLength(1);
-    await held[0]!.value.release();
-  });
-
-  it('is taken over from a process that has died', async () => {
-    await leaveLock({ host: hostname(), pid: 2 ** 22 + 1, startTime: '1' });
-    await (await lockDataDir(dataDir)).release();
-  });
-
-  it('is taken over from a process whose pid belongs to another now', async () => {
-    await leaveLock({ host: hostname(), pid: process.ppid, startTime: 'long before' });
-    await (await lockDataDir(dataDir)).release();
-  });
-
-  it('is left to a living process', async () => {
-    await leaveLock({ host: hostname(), pid: process.ppid, startTime: null });
-    await expect(lockDataDir(dataDir)).rejects.toMatchObject({ code: 'LEDGER_UNAVAILABLE' });
+  it('is taken by exactly one of several processes, also when its holder was killed before', async () => {
+    const first = await opener();
+    expect(first.got).toBe(true);
+    await first.kill();
+    for (let round = 0; round < 3; round++) {
+      const openers = await Promise.all([opener(), opener(), opener()]);
+      expect(openers.filter(({ got }) => got)).toHaveLength(1);
+      expect(() => lockDataDir(dataDir)).toThrow(/in use/);
+      await Promise.all(openers.map(({ kill }) => kill()));
+    }
+    lockDataDir(dataDir).release();
   });
 });

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { Fault } from '../../domain/errors.ts';
 import type { Schema } from '../schema.ts';
 
 /**
@@ -30,4 +31,20 @@ export class SqlError extends Error {
     super(message, options);
     this.sqlState = sqlState;
   }
+}
+
+/**
+ * Classes of SQLSTATE that say nothing about the statement: no connection, no disk or memory, an
+ * operator's hand, the file system, read-only, the engine itself. The same may succeed later.
+ */
+const unavailableClasses: ReadonlySet<string> = new Set(['08', '53', '57', '58', 'XX']);
+const readOnlyTransaction = '25006';
+
+/** What an engine's error means: LEDGER_UNAVAILABLE, or SqlError where it refuses the statement itself. */
+export function engineError(message: string, sqlState: string): Fault | SqlError {
+  const refused = new SqlError(message, sqlState);
+  if (sqlState !== readOnlyTransaction && !unavailableClasses.has(sqlState.slice(0, 2))) return refused;
+  return new Fault('LEDGER_UNAVAILABLE', 'The ledger is not available. Nothing was charged.', {
+    cause: refused,
+  });
 }

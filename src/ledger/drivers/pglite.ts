@@ -1,11 +1,11 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Kysely, PGliteDialect } from 'kysely';
 import { Fault } from '../../domain/errors.ts';
 import type { Schema } from '../schema.ts';
 import { lockDataDir } from './data-dir-lock.ts';
-import { type Driver, SqlError } from './driver.ts';
+import { type Driver, engineError } from './driver.ts';
 
 export interface WorkerRequest {
   readonly id: number;
@@ -102,7 +102,7 @@ class EmbeddedEngine {
   #settle(answer: WorkerAnswer): void {
     const waiting = this.#waiting.get(answer.id);
     this.#waiting.delete(answer.id);
-    if ('error' in answer) waiting?.reject(new SqlError(answer.error, answer.sqlState));
+    if ('error' in answer) waiting?.reject(engineError(answer.error, answer.sqlState));
     else waiting?.resolve(answer);
   }
 
@@ -153,19 +153,52 @@ interface EmbeddedTransaction {
 }
 
 /**
+ * The engine on its files. New ones are made under another name first: what is called `ledger` is a
+ * ledger, and one that has lost a part is never taken for a new one.
+ */
+async function openEngine(dataDir: string): Promise<EmbeddedEngine> {
+  const path = join(dataDir, 'ledger');
+  const files = await readdir(path).catch(() => null);
+  if (files === null) await makeLedger(path);
+  else if (!files.includes('PG_VERSION')) {
+    throw new Fault(
+      'LEDGER_UNAVAILABLE',
+      `${path} is not a whole ledger: PG_VERSION is missing. It was left as it is; restore it from a backup.`,
+    );
+  }
+  return await started(path);
+}
+
+async function makeLedger(path: string): Promise<void> {
+  const unfinished = `${path}.new`;
+  await rm(unfinished, { recursive: true, force: true });
+  await (await started(unfinished)).close();
+  await rename(unfinished, path);
+}
+
+async function started(path: string): Promise<EmbeddedEngine> {
+  const engine = new EmbeddedEngine(path);
+  try {
+    await engine.ready;
+    return engine;
+  } catch (error) {
+    const { cause } = error as Error;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Fault('LEDGER_UNAVAILABLE', `The ledger in ${path} can't be opened: ${reason}`);
+  }
+}
+
+/**
  * Opens the embedded ledger in `dataDir`, creating it where there is none.
  * @throws Fault LEDGER_UNAVAILABLE when another process has it open, or when it can't be read.
  */
 export async function openPglite(dataDir: string): Promise<Driver> {
   await mkdir(dataDir, { recursive: true });
-  const lock = await lockDataDir(dataDir);
-  const engine = new EmbeddedEngine(join(dataDir, 'ledger'));
-  try {
-    await engine.ready;
-  } catch (error) {
-    await lock.release();
+  const lock = lockDataDir(dataDir);
+  const engine = await openEngine(dataDir).catch((error) => {
+    lock.release();
     throw error;
-  }
+  });
   return {
     db: new Kysely<Schema>({ dialect: new PGliteDialect({ pglite: asPglite(engine) }) }),
     parallelism: 1,
@@ -178,7 +211,7 @@ export async function openPglite(dataDir: string): Promise<Driver> {
     },
     close: async () => {
       await engine.close();
-      await lock.release();
+      lock.release();
     },
   };
 }

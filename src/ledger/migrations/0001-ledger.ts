@@ -147,6 +147,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     FOR EACH ROW EXECUTE FUNCTION refuse_any_change()`.execute(db);
 
   await sql`
+    CREATE TRIGGER usage_record_kept BEFORE TRUNCATE ON usage_record
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_any_change()`.execute(db);
+
+  await sql`
     CREATE TABLE api_key_quota (
       tenant_id    text NOT NULL REFERENCES tenant,
       api_key_id   text NOT NULL,

@@ -85,6 +85,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     FOR EACH ROW EXECUTE FUNCTION refuse_any_change()`.execute(db);
 
   await sql`
+    CREATE TRIGGER audit_log_kept BEFORE TRUNCATE ON audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_any_change()`.execute(db);
+
+  await sql`
     CREATE TABLE gateway_instance (
       id           text PRIMARY KEY,
       host         text NOT NULL,

@@ -2,7 +2,7 @@
 --
 -- Parameters: $1 tenant_id text.
 -- Result: one row, the quota row as {quota_…} and {open_pendings}, a json array of
--- {trace_id, hold_amount, period_day}; or none where there is no such tenant.
+-- {id, trace_id, hold_amount, period_day}; or none where there is no such tenant.
 SELECT
   q.tenant_id,
   q.version AS quota_version, q.balance AS quota_balance, q.credit_limit AS quota_credit_limit,
@@ -15,7 +15,7 @@ SELECT
     (
       SELECT jsonb_agg(
         jsonb_build_object(
-          'trace_id', b.trace_id, 'hold_amount', b.hold_amount::text, 'period_day', b.period_day
+          'id', b.id, 'trace_id', b.trace_id, 'hold_amount', b.hold_amount::text, 'period_day', b.period_day
         )
       )
       FROM billing_transaction b

@@ -10,6 +10,7 @@ export interface Statements {
   readonly changeLimits: string;
   readonly findByTrace: string;
   readonly snapshot: string;
+  readonly heartbeat: string;
 }
 
 function read(name: string): string {
@@ -26,5 +27,6 @@ export function readStatements(): Statements {
     changeLimits: read('change-limits'),
     findByTrace: read('find-by-trace'),
     snapshot: read('snapshot'),
+    heartbeat: read('heartbeat'),
   };
 }
