@@ -1,7 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
 import type { ErrorCode } from '../domain/errors.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
-import type { NanoUsd } from '../domain/money.ts';
+import type { Charge } from '../domain/pricing.ts';
 import type { Outcome, UsageRecord } from '../domain/transaction.ts';
 import type { MeteredUsage } from '../domain/usage.ts';
 import type { RequestSummary } from '../observability/observer.ts';
@@ -32,6 +32,7 @@ export class Progress {
     transactionId: null,
     metered: null,
     charge: null,
+    unpriced: [],
     latencyMs: 0,
     timeToFirstByteMs: null,
   };
@@ -76,11 +77,14 @@ export class Progress {
     this.#known.timeToFirstByteMs = this.#elapsedMs();
   }
 
-  committed(outcome: Outcome, provider: string, metered: MeteredUsage, charge: NanoUsd): void {
+  committed(outcome: Outcome, provider: string, metered: MeteredUsage, { amount, fallbacks }: Charge): void {
     this.#known.outcome = outcome;
     this.#known.provider = provider;
     this.#known.metered = metered;
-    this.#known.charge = charge;
+    this.#known.charge = amount;
+    this.#known.unpriced = fallbacks
+      .filter(({ chargedAs }) => chargedAs === null)
+      .map(({ usageClass }) => usageClass);
   }
 
   voided(outcome: Outcome, provider: string): void {

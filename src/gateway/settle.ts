@@ -21,19 +21,19 @@ export async function settle(
 ): Promise<Charged | NotCharged | null> {
   const { upstream, route } = forwarded.target;
   const metered = await meter({ request, upstreamModel: route.upstreamModel, reading, complete }, options);
-  const { amount } = charge(metered.usage, open.rates, open.terms.rateMultiplierPpm);
+  const charged = charge(metered.usage, open.rates, open.terms.rateMultiplierPpm);
   const record = progress.record(outcome, reading.finishReason, reading.error);
   const commit = options.settlements.commit({
     tenantId: open.tenantId,
     traceId: open.traceId,
     transactionId: open.transactionId,
-    amount,
+    amount: charged.amount,
     metered,
     costAmount: null,
     provider: upstream.provider,
     record,
   });
-  progress.committed(outcome, upstream.provider, metered, amount);
+  progress.committed(outcome, upstream.provider, metered, charged);
   return await within(commit, options.commitWaitMs);
 }
 

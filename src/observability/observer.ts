@@ -18,6 +18,8 @@ export interface RequestSummary {
   readonly transactionId: TransactionId | null;
   readonly metered: MeteredUsage | null;
   readonly charge: NanoUsd | null;
+  /** Classes that occurred and have no price, not even a sibling's: they were charged nothing. */
+  readonly unpriced: readonly string[];
   readonly latencyMs: number;
   readonly timeToFirstByteMs: number | null;
 }
