@@ -76,6 +76,7 @@ describe('a top-up', () => {
       period_day: null,
       expires_at: null,
       owner: null,
+      checkpoint: null,
       reversed_by: null,
       description: 'Invoice 7',
       created_at: expect.any(String),

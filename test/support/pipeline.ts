@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createSqlCatalog } from '../../src/catalog/sql-catalog.ts';
 import { openaiChat } from '../../src/dialects/openai-chat/index.ts';
 import { type Clock, systemClock } from '../../src/domain/clock.ts';
@@ -25,6 +26,7 @@ import { createSqlLedger } from '../../src/ledger/sql-ledger.ts';
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts';
 import { createThreadedTokenizer } from '../../src/tokenizer/threaded-tokenizer.ts';
 import { createUndiciClient } from '../../src/upstream/undici-client.ts';
+import type { UpstreamClient } from '../../src/upstream/upstream.ts';
 import { newDataDir } from './template.ts';
 
 /** The real parts of a gateway but for its socket, so that a test can stand between them. */
@@ -233,5 +235,65 @@ export function requestOf(apiKey: string, directives: string, changes: object = 
       }),
     ),
     arrivedAtMs: performance.now(),
+  };
+}
+
+/** Waits, bounded, for what happens on another way than the one that is awaited. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let attempt = 0; attempt < 500; attempt++) {
+    if (await condition()) return;
+    await sleep(10);
+  }
+  throw new Error('it never came to be');
+}
+
+/** An upstream that answers with exactly this. */
+export function answering(
+  status: number,
+  headers: Record<string, string>,
+  ...chunks: readonly string[]
+): UpstreamClient {
+  return {
+    send: async () => ({
+      kind: 'response',
+      status,
+      headers,
+      body: (async function* () {
+        for (const chunk of chunks) yield Buffer.from(chunk);
+      })(),
+    }),
+    close: async () => undefined,
+  };
+}
+
+/** The ledger with one method that waits, before or after its work, until the test opens the gate. */
+export function gated(ledger: Ledger, method: 'createPending' | 'commitPending', when: 'before' | 'after') {
+  const { promise: passed, resolve: open } = Promise.withResolvers<void>();
+  const wait = <Argument, Answer>(work: (argument: Argument) => Promise<Answer>) => {
+    return async (argument: Argument): Promise<Answer> => {
+      if (when === 'before') await passed;
+      const answer = await work(argument);
+      await passed;
+      return answer;
+    };
+  };
+  const gatedMethod =
+    method === 'createPending'
+      ? { createPending: wait(ledger.createPending) }
+      : { commitPending: wait(ledger.commitPending) };
+  return { ledger: { ...ledger, ...gatedMethod } satisfies Ledger, open };
+}
+
+/** What ledger and hot state know of a tenant; `rows` are all but its opening balance, newest first. */
+export async function stateOf(parts: TestParts, tenantId: TenantId) {
+  const snapshot = await parts.ledger.snapshot(tenantId);
+  if (snapshot.kind !== 'snapshot') throw new Error('no such tenant');
+  const hot = await parts.hotState.look(tenantId);
+  return {
+    balance: snapshot.projection.balance,
+    open: snapshot.openPendings.length,
+    held: hot?.held,
+    hotBalance: hot?.projection.balance,
+    rows: (await parts.ledger.list({ tenantId, limit: 100 })).slice(0, -1),
   };
 }

@@ -18,10 +18,4 @@ SET
   updated_at = now()
 WHERE q.tenant_id = $1
 RETURNING
-  q.tenant_id,
-  q.version AS quota_version, q.balance AS quota_balance, q.credit_limit AS quota_credit_limit,
-  q.currency AS quota_currency, q.time_zone AS quota_time_zone, q.daily_quota AS quota_daily_quota,
-  q.daily_used AS quota_daily_used, q.daily_period AS quota_daily_period,
-  q.monthly_quota AS quota_monthly_quota, q.monthly_used AS quota_monthly_used,
-  q.monthly_period AS quota_monthly_period, q.rpm_limit AS quota_rpm_limit, q.tpm_limit AS quota_tpm_limit,
-  q.rate_multiplier_ppm AS quota_rate_multiplier_ppm
+  -- include quota-columns

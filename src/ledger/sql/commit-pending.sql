@@ -44,6 +44,7 @@ pending AS MATERIALIZED (
 numbered AS (
   SELECT
     p.*,
+    -p.amount AS effect,
     t.last_seq + row_number() OVER running AS seq,
     t.balance - sum(p.amount) OVER running AS balance_after
   FROM pending p
@@ -79,55 +80,7 @@ recorded AS (
     n.latency_ms, n.time_to_first_byte_ms
   FROM numbered n
 ),
--- A request counts in the day in which it was admitted: one that began before midnight and ends after
--- the first of the new day doesn't count in the new day, and the old day's counter is history.
-current_period AS (
-  SELECT
-    t.tenant_id,
-    greatest(t.daily_period, max(n.period_day)) AS day,
-    greatest(t.monthly_period, max(date_trunc('month', n.period_day)::date)) AS month
-  FROM numbered n
-  JOIN tenant t ON t.tenant_id = n.tenant_id
-  GROUP BY t.tenant_id, t.daily_period, t.monthly_period
-),
-total AS (
-  SELECT
-    n.tenant_id,
-    max(n.seq) AS last_seq,
-    sum(n.amount) AS amount,
-    count(*) FILTER (WHERE n.period_day = c.day) AS in_day,
-    count(*) FILTER (WHERE date_trunc('month', n.period_day)::date = c.month) AS in_month,
-    c.day,
-    c.month
-  FROM numbered n
-  JOIN current_period c ON c.tenant_id = n.tenant_id
-  GROUP BY n.tenant_id, c.day, c.month
-),
-updated AS (
-  UPDATE tenant_quota q
-  SET
-    balance = t.balance - s.amount,
-    last_seq = s.last_seq,
-    daily_used = CASE WHEN t.daily_period = s.day THEN t.daily_used ELSE 0 END + s.in_day,
-    daily_period = s.day,
-    daily_reset_at = (s.day + 1)::timestamp AT TIME ZONE t.time_zone,
-    monthly_used = CASE WHEN t.monthly_period = s.month THEN t.monthly_used ELSE 0 END + s.in_month,
-    monthly_period = s.month,
-    monthly_reset_at = (s.month + interval '1 month')::timestamp AT TIME ZONE t.time_zone,
-    version = t.version + 1,
-    updated_at = now()
-  FROM total s
-  JOIN tenant t ON t.tenant_id = s.tenant_id
-  WHERE q.tenant_id = s.tenant_id
-  RETURNING
-    q.tenant_id,
-    q.version AS quota_version, q.balance AS quota_balance, q.credit_limit AS quota_credit_limit,
-    q.currency AS quota_currency, q.time_zone AS quota_time_zone, q.daily_quota AS quota_daily_quota,
-    q.daily_used AS quota_daily_used, q.daily_period AS quota_daily_period,
-    q.monthly_quota AS quota_monthly_quota, q.monthly_used AS quota_monthly_used,
-    q.monthly_period AS quota_monthly_period, q.rpm_limit AS quota_rpm_limit,
-    q.tpm_limit AS quota_tpm_limit, q.rate_multiplier_ppm AS quota_rate_multiplier_ppm
-)
+-- include apply-to-tenants
 SELECT n.id, n.amount, n.seq, n.balance_after, u.*
 FROM numbered n
 JOIN closed c ON c.id = n.id

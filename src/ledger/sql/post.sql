@@ -60,54 +60,7 @@ posted AS (
   FROM numbered n
   RETURNING *
 ),
-current_period AS (
-  SELECT
-    t.tenant_id,
-    greatest(t.daily_period, max(n.period_day)) AS day,
-    greatest(t.monthly_period, max(date_trunc('month', n.period_day)::date)) AS month
-  FROM numbered n
-  JOIN tenant t ON t.tenant_id = n.tenant_id
-  GROUP BY t.tenant_id, t.daily_period, t.monthly_period
-),
-total AS (
-  SELECT
-    n.tenant_id,
-    max(n.seq) AS last_seq,
-    sum(n.effect) AS effect,
-    count(*) FILTER (WHERE n.period_day = c.day) AS in_day,
-    count(*) FILTER (WHERE date_trunc('month', n.period_day)::date = c.month) AS in_month,
-    c.day,
-    c.month
-  FROM numbered n
-  JOIN current_period c ON c.tenant_id = n.tenant_id
-  GROUP BY n.tenant_id, c.day, c.month
-),
-updated AS (
-  UPDATE tenant_quota q
-  SET
-    balance = t.balance + s.effect,
-    last_seq = s.last_seq,
-    daily_used = CASE WHEN t.daily_period IS NOT DISTINCT FROM s.day THEN t.daily_used ELSE 0 END + s.in_day,
-    daily_period = s.day,
-    daily_reset_at = (s.day + 1)::timestamp AT TIME ZONE t.time_zone,
-    monthly_used =
-      CASE WHEN t.monthly_period IS NOT DISTINCT FROM s.month THEN t.monthly_used ELSE 0 END + s.in_month,
-    monthly_period = s.month,
-    monthly_reset_at = (s.month + interval '1 month')::timestamp AT TIME ZONE t.time_zone,
-    version = t.version + 1,
-    updated_at = now()
-  FROM total s
-  JOIN tenant t ON t.tenant_id = s.tenant_id
-  WHERE q.tenant_id = s.tenant_id
-  RETURNING
-    q.tenant_id,
-    q.version AS quota_version, q.balance AS quota_balance, q.credit_limit AS quota_credit_limit,
-    q.currency AS quota_currency, q.time_zone AS quota_time_zone, q.daily_quota AS quota_daily_quota,
-    q.daily_used AS quota_daily_used, q.daily_period AS quota_daily_period,
-    q.monthly_quota AS quota_monthly_quota, q.monthly_used AS quota_monthly_used,
-    q.monthly_period AS quota_monthly_period, q.rpm_limit AS quota_rpm_limit,
-    q.tpm_limit AS quota_tpm_limit, q.rate_multiplier_ppm AS quota_rate_multiplier_ppm
-)
+-- include apply-to-tenants
 SELECT p.*, u.*
 FROM posted p
 JOIN updated u ON u.tenant_id = p.tenant_id

@@ -4,13 +4,6 @@
 -- Result: one row, the quota row as {quota_…} and {open_pendings}, a json array of
 -- {id, trace_id, hold_amount, period_day}; or none where there is no such tenant.
 SELECT
-  q.tenant_id,
-  q.version AS quota_version, q.balance AS quota_balance, q.credit_limit AS quota_credit_limit,
-  q.currency AS quota_currency, q.time_zone AS quota_time_zone, q.daily_quota AS quota_daily_quota,
-  q.daily_used AS quota_daily_used, q.daily_period AS quota_daily_period,
-  q.monthly_quota AS quota_monthly_quota, q.monthly_used AS quota_monthly_used,
-  q.monthly_period AS quota_monthly_period, q.rpm_limit AS quota_rpm_limit, q.tpm_limit AS quota_tpm_limit,
-  q.rate_multiplier_ppm AS quota_rate_multiplier_ppm,
   coalesce(
     (
       SELECT jsonb_agg(
@@ -22,6 +15,7 @@ SELECT
       WHERE b.tenant_id = q.tenant_id AND b.status = 'PENDING'
     ),
     '[]'
-  ) AS open_pendings
+  ) AS open_pendings,
+  -- include quota-columns
 FROM tenant_quota q
 WHERE q.tenant_id = $1

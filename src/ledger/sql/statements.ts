@@ -13,8 +13,12 @@ export interface Statements {
   readonly heartbeat: string;
 }
 
+const include = /^ *-- include (\S+)$/gm;
+
+/** A statement with its fragments in place: what several statements do alike is written once. */
 function read(name: string): string {
-  return readFileSync(new URL(`./${name}.sql`, import.meta.url), 'utf8');
+  const text = readFileSync(new URL(`./${name}.sql`, import.meta.url), 'utf8');
+  return text.replace(include, (_, fragment: string) => read(`fragments/${fragment}`));
 }
 
 export function readStatements(): Statements {

@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  answering,
+  gated,
+  openParts,
+  RecordedClient,
+  requestOf,
+  stateOf,
+  type TestParts,
+  until,
+} from '../../test/support/pipeline.ts';
+import type { TenantId } from '../domain/ids.ts';
+import { parseAmount } from '../domain/money.ts';
+
+// One admitted request and those who may end it: the client, the provider, and time.
+
+let parts: TestParts;
+let tenant: { id: TenantId; apiKey: string };
+
+beforeAll(async () => {
+  parts = await openParts();
+});
+afterAll(() => parts.close());
+beforeEach(async () => {
+  tenant = await parts.addTenant();
+  parts.faults.length = 0;
+});
+
+describe('a request that takes too long', () => {
+  it('is ended before its PENDING row expires, and pays what it was sent', async () => {
+    const pipeline = parts.pipeline({ pendingTtlMs: 60_300 });
+    const client = new RecordedClient();
+    await pipeline.serve(
+      requestOf(tenant.apiKey, 'tokens_per_second=20&tokens=4000', { stream: true }),
+      client,
+    );
+    expect(client.text).toContain('UPSTREAM_TIMEOUT');
+    const { rows } = await stateOf(parts, tenant.id);
+    expect(rows).toMatchObject([{ status: 'COMMITTED', usageMethod: 'tiktoken' }]);
+  });
+});
+
+describe('a client that is gone', () => {
+  it('while its row is being written: upstream is not left running', async () => {
+    const { ledger, open } = gated(parts.ledger, 'createPending', 'before');
+    const client = new RecordedClient();
+    const pipeline = parts.pipeline({ ledger });
+    const before = parts.simulator.requests.completed;
+    const keyed = requestOf(
+      tenant.apiKey,
+      'tokens_per_second=50&tokens=400',
+      { stream: true },
+      { 'idempotency-key': 'left' },
+    );
+    const served = pipeline.serve(keyed, client);
+    await until(async () => ((await stateOf(parts, tenant.id)).held ?? 0n) > 0n);
+    client.hangUp();
+    open();
+    await served;
+    await pipeline.idle();
+    await parts.simulator.requests.settled();
+    expect(parts.simulator.requests.completed).toBe(before);
+    expect(await stateOf(parts, tenant.id)).toMatchObject({ held: 0n, open: 0 });
+  });
+
+  it('before its request was admitted leaves no row and no hold', async () => {
+    const client = new RecordedClient();
+    client.hangUp();
+    const pipeline = parts.pipeline();
+    await pipeline.serve(requestOf(tenant.apiKey, ''), client);
+    await pipeline.idle();
+    expect(await stateOf(parts, tenant.id)).toMatchObject({ held: 0n, rows: [] });
+  });
+
+  it('while upstream was not yet reached pays nothing', async () => {
+    const client = new RecordedClient();
+    const pipeline = parts.pipeline({
+      upstreams: {
+        send: (call) =>
+          new Promise((resolve) => {
+            call.signal.addEventListener('abort', () =>
+              resolve({ kind: 'unreachable', reason: 'aborted', sent: false, cause: null }),
+            );
+            client.hangUp();
+          }),
+        close: async () => undefined,
+      },
+    });
+    await pipeline.serve(requestOf(tenant.apiKey, ''), client);
+    await pipeline.idle();
+    expect(await stateOf(parts, tenant.id)).toMatchObject({ held: 0n, rows: [{ status: 'VOIDED' }] });
+  });
+});
+
+const sse = { 'content-type': 'text/event-stream' };
+
+const event = (json: object) => `data: ${JSON.stringify(json)}\n\n`;
+
+describe('what a provider may say', () => {
+  it.each([
+    ['a finish reason', event({ choices: [{ index: 0, delta: { content: 'a' }, finish_reason: 'st\0op' }] })],
+    [
+      'an error',
+      event({ choices: [{ index: 0, delta: { content: 'a' } }] }) + event({ error: { message: 'br\0ken' } }),
+    ],
+  ])('with a NUL in %s is settled all the same', async (_, body) => {
+    const pipeline = parts.pipeline({ upstreams: answering(200, sse, body, 'data: [DONE]\n\n') });
+    await pipeline.serve(requestOf(tenant.apiKey, '', { stream: true }), new RecordedClient());
+    await pipeline.idle();
+    expect(await stateOf(parts, tenant.id)).toMatchObject({
+      open: 0,
+      held: 0n,
+      rows: [{ status: 'COMMITTED' }],
+    });
+    expect(parts.faults).toEqual([]);
+  });
+
+  it('is not believed when it is more tokens than there are', async () => {
+    const usage = { prompt_tokens: 1e15, completion_tokens: 5, total_tokens: 1e15 + 5 };
+    const choices = [{ index: 0, message: { role: 'assistant', content: 'a' }, finish_reason: 'stop' }];
+    const answer = answering(200, { 'content-type': 'application/json' }, JSON.stringify({ choices, usage }));
+    const pipeline = parts.pipeline({ upstreams: answer });
+    await pipeline.serve(requestOf(tenant.apiKey, ''), new RecordedClient());
+    const [row] = (await stateOf(parts, tenant.id)).rows;
+    expect(row).toMatchObject({ status: 'COMMITTED', usageMethod: 'tiktoken' });
+    expect(row?.status === 'COMMITTED' && row.amount < parseAmount('0.01')).toBe(true);
+  });
+
+  it.each([
+    ['a redirect', 307, { location: 'http://elsewhere/' }, '{}'],
+    ['a page that is no JSON', 502, { 'content-type': 'text/html' }, '<html>Bad gateway</html>'],
+    ['nothing to see', 304, {}, ''],
+  ])('by %s is not passed on: it is UPSTREAM_UNAVAILABLE and a void', async (_, status, headers, body) => {
+    const client = new RecordedClient();
+    const upstreams = answering(status, headers as Record<string, string>, body);
+    await parts.pipeline({ upstreams }).serve(requestOf(tenant.apiKey, ''), client);
+    expect(client.code).toBe('UPSTREAM_UNAVAILABLE');
+    expect((await stateOf(parts, tenant.id)).rows).toMatchObject([{ status: 'VOIDED' }]);
+  });
+});
