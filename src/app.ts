@@ -83,6 +83,7 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
   undo.defer(() => upstreams.close());
   const tokenizer = createThreadedTokenizer();
   undo.defer(() => tokenizer.close());
+  const observer = createLogObserver(log);
   const pipeline = createPipeline({
     catalog,
     hotState,
@@ -90,7 +91,7 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
     upstreams,
     readCredential: (stored) => readCredential(stored, environment),
     tokenizer,
-    observer: createLogObserver(log),
+    observer,
     clock: systemClock,
     newId: randomUUIDv7,
     random: Math.random,
@@ -113,6 +114,7 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
       pipeline,
       catalog,
       clock: systemClock,
+      observer,
       routes: [{ path: '/v1/chat/completions', dialect: openaiChat }],
       defaultDialect: openaiChat,
       maxBodyBytes: config.maxBodyBytes,

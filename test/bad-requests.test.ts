@@ -98,6 +98,10 @@ describe('a request that can not be read', () => {
       body({ messages: [{ role: 'user', content: 'x'.repeat(13 * 1024 * 1024) }] }),
     );
     expect(error).toMatchObject({ status: 413, code: 'REQUEST_TOO_LARGE' });
+    const unknown = await refused(body({ messages: [{ role: 'user', content: 'x'.repeat(1024 * 1024) }] }), {
+      authorization: 'Bearer tg_unknown',
+    });
+    expect(unknown).toMatchObject({ status: 401, code: 'API_KEY_INVALID' });
   });
 
   it('(a compressed body) is REQUEST_INVALID and says what to do', async () => {

@@ -28,6 +28,9 @@ interface Epoch<Name extends string, Value extends object> {
   readonly underWay: Map<Name, Promise<Value | undefined>>;
 }
 
+/** Under a flood an answer may be so many times as old as otherwise, and no older: it may have been revoked. */
+const staleFactor = 10;
+
 /** Remembers answers of bounded age and number; those who ask for the same at once share one lookup. */
 export class LookupCache<Name extends string, Value extends object> {
   readonly #options: LookupCacheOptions<Name, Value>;
@@ -46,7 +49,8 @@ export class LookupCache<Name extends string, Value extends object> {
     const absent = missing.get(name);
     if (absent !== undefined && nowMs - absent.sinceMs < this.#options.maxAgeMissingMs) return undefined;
     const lookup = underWay.get(name) ?? this.#lookUp(name);
-    if (known === undefined) return await lookup;
+    if (known === undefined || nowMs - known.sinceMs > staleFactor * this.#options.maxAgeMs)
+      return await lookup;
     // A flood of unknown names must not lock out whom we know: what we have serves until it is over.
     return await lookup.catch((error) => {
       if (error instanceof Fault && error.code === 'OVERLOADED') return known.value;

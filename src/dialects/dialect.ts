@@ -90,6 +90,8 @@ export interface StreamMeter {
 export interface StreamReading extends AnswerReading {
   /** Whether anything but comments and errors came. */
   readonly begun: boolean;
+  /** Whether upstream reported usage in the way in which it does only at the end. */
+  readonly usageIsFinal: boolean;
 }
 
 /**

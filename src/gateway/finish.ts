@@ -7,7 +7,7 @@ import { finishStream } from './finish-stream.ts';
 import { readWhole } from './relay.ts';
 import { amountHeaders, sendWhole } from './respond.ts';
 import { settle, voidIt } from './settle.ts';
-import { timedOut, tooLarge, unavailable } from './upstream-refusals.ts';
+import { timedOut, tooLarge, unavailable, unreadable } from './upstream-refusals.ts';
 
 /** What upstream's answer becomes: one end of the request, and the answer of the client. */
 export async function finish(exchange: Exchange, options: ExchangeOptions): Promise<Refusal | null> {
@@ -35,7 +35,8 @@ async function finishUnreachable(
     await settleGone(exchange, sent, options);
     return null;
   }
-  const timeout = reason === 'timeout';
+  // Cancelled though the client is there: it took longer than a request may.
+  const timeout = reason !== 'connection';
   await voidIt(exchange, timeout ? 'timeout' : 'upstream_refused', `upstream: ${reason}`, options);
   return timeout ? timedOut : unavailable;
 }
@@ -48,10 +49,15 @@ async function finishRefused(
 ): Promise<Refusal | null> {
   const body = await readBody(response, options.maxAnswerBytes);
   await voidIt(exchange, 'upstream_refused', `upstream: status ${response.status}`, options);
-  // A redirect would lead the client past the bill, and a page that isn't JSON comes from something in
-  // between: neither is the provider's answer to the request.
-  if (body === null || typeof body === 'string' || response.status < 400 || !isJson(body)) return unavailable;
-  sendWhole(exchange, response, body, {});
+  // A redirect would lead the client past the bill. A page that isn't JSON comes from something in between:
+  // its status may still matter, to a client that is too fast or too large, and its words never do.
+  if (body === null || typeof body === 'string' || response.status < 400) return unavailable;
+  if (isJson(body)) sendWhole(exchange, response, body, {});
+  else if (response.status >= 500) return unavailable;
+  else
+    sendWhole(exchange, response, exchange.dialect.errorBody(unreadable), {
+      'content-type': 'application/json',
+    });
   return null;
 }
 
@@ -107,14 +113,15 @@ async function finishBroken(
     await settleGone(exchange, true, options);
     return null;
   }
+  const late = failure === 'timeout' || failure === 'aborted';
   await voidIt(
     exchange,
-    failure === 'timeout' ? 'timeout' : 'upstream_cut',
+    late ? 'timeout' : 'upstream_cut',
     `upstream: ${failure ?? 'answer too large'}`,
     options,
   );
   if (failure === null) return tooLarge;
-  return failure === 'timeout' ? timedOut : unavailable;
+  return late ? timedOut : unavailable;
 }
 
 /** The body; the reason where it broke off, null where it is too large. */

@@ -68,6 +68,15 @@ describe('a relayed stream', () => {
     expect([outcome, complete, client.text, heldBack]).toEqual(['upstream_cut', false, delta('a'), '']);
   });
 
+  it('that ends behind its usage is complete, with or without the rest', async () => {
+    const usage =
+      'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}\n\n';
+    const { outcome, complete } = await relay(async function* () {
+      yield delta('a') + usage;
+    });
+    expect([outcome, complete]).toEqual(['completed', true]);
+  });
+
   it('does not wait for an upstream that goes on sending behind its closing event, nor keep all of it', async () => {
     let sent = 0;
     const { outcome, heldBack } = await relay(async function* () {

@@ -35,6 +35,7 @@ const maxTrailingBytes = 64 * 1024;
 export async function relayStream(relaying: Relaying): Promise<Relayed> {
   const { response, follower, client, signal, start } = relaying;
   let started = false;
+  const cancelled = aborted(signal);
   const send = async (bytes: readonly Buffer[]) => {
     if (bytes.length === 0 || client.gone.aborted) return;
     if (!started) start();
@@ -43,7 +44,7 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
       bytes.length === 1 && bytes[0] !== undefined ? bytes[0] : Buffer.concat(bytes),
     );
     // Not reading on is what slows upstream down to the client's pace.
-    if (!written) await Promise.race([client.drained(), aborted(signal)]);
+    if (!written) await Promise.race([client.drained(), cancelled]);
   };
   try {
     for await (const chunk of untilClosed(response.body, follower)) await send(follower.push(chunk));
@@ -69,8 +70,8 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
  * HTTP can't always tell.
  */
 function isCutShort(follower: StreamFollower): boolean {
-  const { error, finishReason } = follower.reading();
-  return !follower.closed && finishReason === null && error === null;
+  const { error, finishReason, usageIsFinal } = follower.reading();
+  return !follower.closed && finishReason === null && error === null && !usageIsFinal;
 }
 
 function endOf(follower: StreamFollower): Outcome {

@@ -27,6 +27,14 @@ beforeEach(async () => {
 });
 
 describe('a request that takes too long', () => {
+  it('before upstream answers is a timeout and a void', async () => {
+    const client = new RecordedClient();
+    const pipeline = parts.pipeline({ pendingTtlMs: 60_200 });
+    await pipeline.serve(requestOf(tenant.apiKey, 'ttfb_ms=20000'), client);
+    expect(client.code).toBe('UPSTREAM_TIMEOUT');
+    expect((await stateOf(parts, tenant.id)).rows).toMatchObject([{ status: 'VOIDED' }]);
+  });
+
   it('is ended before its PENDING row expires, and pays what it was sent', async () => {
     const pipeline = parts.pipeline({ pendingTtlMs: 60_300 });
     const client = new RecordedClient();
@@ -97,6 +105,18 @@ const sse = { 'content-type': 'text/event-stream' };
 const event = (json: object) => `data: ${JSON.stringify(json)}\n\n`;
 
 describe('what a provider may say', () => {
+  it('by a 429 that is no JSON keeps its status and when to come back, in our words', async () => {
+    const client = new RecordedClient();
+    const headers = { 'content-type': 'text/plain', 'retry-after': '20' };
+    const pipeline = parts.pipeline({ upstreams: answering(429, headers, 'slow down') });
+    await pipeline.serve(requestOf(tenant.apiKey, ''), client);
+    expect(client.head).toMatchObject({
+      status: 429,
+      headers: { 'retry-after': '20', 'content-type': 'application/json' },
+    });
+    expect(JSON.parse(client.text).error.code).toBe('UPSTREAM_UNAVAILABLE');
+  });
+
   it.each([
     ['a finish reason', event({ choices: [{ index: 0, delta: { content: 'a' }, finish_reason: 'st\0op' }] })],
     [

@@ -45,51 +45,59 @@ export async function run(admitted: Admitted, options: RunOptions): Promise<Refu
     if (refused !== null) return refused;
   }
   const upstream = askUpstream(admitted, options);
-  const refused = await opening;
-  if (refused !== null) {
-    upstream.cancel();
-    upstream.done();
-    return refused;
-  }
-  progress.opened(open.transactionId);
   try {
-    const { dialect, request } = admitted;
+    const refused = await opening;
+    if (refused !== null) return refused;
+    progress.opened(open.transactionId);
+    return await finishOpened(admitted, upstream, options);
+  } finally {
+    // Whatever is left of the exchange is let go, a connection that upstream keeps open included.
+    upstream.cancel();
+  }
+}
+
+async function finishOpened(
+  admitted: Admitted,
+  upstream: AskedUpstream,
+  options: RunOptions,
+): Promise<Refusal | null> {
+  const { open, dialect, request, client, progress } = admitted;
+  try {
     const forwarded = await upstream.answer;
     const { signal } = upstream;
     return await finish({ open, dialect, request, client, progress, forwarded, signal }, options);
   } catch (error) {
-    upstream.cancel();
     // Once something was delivered, the PENDING row stays, for whoever settles what was left open.
     if (!progress.answering) await voidBroken(admitted, options);
     throw error;
-  } finally {
-    upstream.done();
   }
 }
 
 interface AskedUpstream {
   readonly answer: Promise<Forwarded>;
-  cancel(): void;
   /** Aborted when the exchange was cancelled: by the client's leave, or because it took too long. */
   readonly signal: AbortSignal;
-  /** The exchange is over: its deadline goes. */
-  done(): void;
+  /** Ends what is left of it, and its deadline; without effect on what has ended. */
+  cancel(): void;
 }
 
 /** A client that hangs up ends the exchange with upstream, unless the route says to read on. */
 function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
   const { client, targets } = admitted;
   const controller = new AbortController();
-  const cancel = () => controller.abort();
+  const cancel = () => {
+    clearTimeout(deadline);
+    controller.abort();
+  };
+  const deadline = setTimeout(cancel, Math.max(1, options.pendingTtlMs - expiryMarginMs));
   if (targets[0].route.whenClientGone === 'cancel') {
     if (client.gone.aborted) cancel();
     client.gone.addEventListener('abort', cancel, { once: true });
   }
-  const deadline = setTimeout(cancel, Math.max(1, options.pendingTtlMs - expiryMarginMs));
   const answer = forward({ ...admitted, signal: controller.signal }, options);
   // Awaited later or not at all: a failure must not count as unhandled in between.
   answer.catch(() => undefined);
-  return { answer, cancel, signal: controller.signal, done: () => clearTimeout(deadline) };
+  return { answer, cancel, signal: controller.signal };
 }
 
 async function voidBroken({ open, progress }: Admitted, { settlements }: RunOptions): Promise<void> {

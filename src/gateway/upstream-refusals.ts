@@ -21,3 +21,7 @@ export const stalled = refusal(
   'UPSTREAM_TIMEOUT',
   'The provider stopped in the middle of its answer. What was delivered until then was charged.',
 );
+export const unreadable = refusal(
+  'UPSTREAM_UNAVAILABLE',
+  'The provider, or something in front of it, refused the request without saying why in JSON. Nothing was charged.',
+);

@@ -3,9 +3,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
-import { type Refusal, refusal } from '../domain/errors.ts';
+import { Fault, type Refusal, refusal } from '../domain/errors.ts';
 import { authenticate } from '../gateway/authenticate.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
+import type { Observer } from '../observability/observer.ts';
 import { readBody } from './body.ts';
 import { responseClient, wireError } from './response-client.ts';
 
@@ -13,6 +14,7 @@ export interface DataPlaneOptions {
   readonly pipeline: Pipeline;
   readonly catalog: Catalog;
   readonly clock: Clock;
+  readonly observer: Observer;
   /** What is served where: the path of each dialect. */
   readonly routes: readonly { readonly path: string; readonly dialect: Dialect }[];
   /** Errors of paths that belong to no dialect take the shape of this one. */
@@ -29,7 +31,8 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
   server.addContentTypeParser('*', (_: FastifyRequest, payload: IncomingMessage) =>
     readBody(payload, maxBodyBytes),
   );
-  server.setErrorHandler((error: { readonly statusCode?: number; readonly message: string }, _, reply) => {
+  server.setErrorHandler((error: Error & { readonly statusCode?: number }, request, reply) => {
+    if ((error.statusCode ?? 500) >= 500) options.observer.fault(`answering ${request.url}`, error, null);
     send(reply, requestRefusal(error), defaultDialect);
   });
   server.setNotFoundHandler((request, reply) => {
@@ -109,7 +112,9 @@ function send(reply: FastifyReply, refused: Refusal, dialect: Dialect): FastifyR
 }
 
 /** What the web framework refuses is the request's fault, and anything else is ours. */
-function requestRefusal({ statusCode = 500, message }: { statusCode?: number; message: string }): Refusal {
+function requestRefusal(error: Error & { readonly statusCode?: number }): Refusal {
+  if (error instanceof Fault) return refusal(error.code, error.message);
+  const { statusCode = 500, message } = error;
   return statusCode < 500
     ? refusal('REQUEST_INVALID', `${message}. Nothing was charged.`)
     : refusal('INTERNAL', 'Something went wrong before the request could be served. Nothing was charged.');

@@ -10,6 +10,17 @@ const clientStallMs = 120_000;
 /** Longer than any official client waits between its own retries. */
 const uselessAfterSeconds = 60;
 
+/** Breaks off a response of which the client has taken nothing for too long. */
+function watchProgress(response: ServerResponse): NodeJS.Timeout {
+  const taken = () => (response.socket?.bytesWritten ?? 0) - response.writableLength;
+  let before = taken();
+  return setInterval(() => {
+    const now = taken();
+    if (now === before) response.destroy();
+    before = now;
+  }, clientStallMs);
+}
+
 /** Whether to retry, in the terms that official clients follow. */
 function retryHeaders({ code, retryAfterSeconds }: Refusal): ResponseHeaders {
   const useless =
@@ -60,9 +71,9 @@ export function responseClient(response: ServerResponse, dialect: Dialect): Clie
     drained: () => {
       if (gone.signal.aborted || !response.writableNeedDrain) return Promise.resolve();
       const { promise, resolve } = Promise.withResolvers<void>();
-      const stalled = setTimeout(() => response.destroy(), clientStallMs);
+      const watch = watchProgress(response);
       response.once('drain', resolve);
-      promise.finally(() => clearTimeout(stalled));
+      promise.finally(() => clearInterval(watch));
       gone.signal.addEventListener('abort', () => resolve(), { once: true });
       return promise;
     },

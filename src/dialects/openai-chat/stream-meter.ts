@@ -21,6 +21,8 @@ export class ChatStreamMeter implements StreamMeter {
   #usage: JsonObject | null = null;
   /** Whether text came after that usage, which then can't have counted it. */
   #usageIsStale = false;
+  /** Whether a chunk came that carries nothing but usage, as OpenAI sends it behind the last choice. */
+  #usageCameAlone = false;
   #finishReason: string | null = null;
   #closed = false;
   #error: string | null = null;
@@ -44,6 +46,7 @@ export class ChatStreamMeter implements StreamMeter {
     if (usage !== null) this.#usage = usage;
     if (usage !== null || hasText) this.#usageIsStale = usage === null;
     const isOnlyUsage = usage !== null && choices?.length === 0 && error === null;
+    if (isOnlyUsage) this.#usageCameAlone = true;
     return isOnlyUsage && !this.#clientAsksUsage ? 'keep' : 'relay';
   }
 
@@ -56,6 +59,7 @@ export class ChatStreamMeter implements StreamMeter {
     const usage = isWrong ? null : this.#usage;
     return {
       begun: this.#begun,
+      usageIsFinal: this.#usageCameAlone && !this.#usageIsStale,
       usage: usageFor(usage, this.#quirks, this.#generated),
       generated: this.#generated.countable(),
       finishReason: this.#finishReason,

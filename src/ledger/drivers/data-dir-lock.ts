@@ -14,18 +14,35 @@ export interface DataDirLock {
  * @throws Fault LEDGER_UNAVAILABLE while a living process holds it
  */
 export function lockDataDir(dataDir: string): DataDirLock {
-  const file = new DatabaseSync(join(dataDir, 'ledger.lock'));
+  const path = join(dataDir, 'ledger.lock');
+  const file = openLockFile(path);
   try {
     file.exec('BEGIN EXCLUSIVE');
   } catch (cause) {
     file.close();
-    if (!isBusy(cause)) throw cause;
+    if (!isBusy(cause)) throw unusable(path, cause);
     throw new Fault(
       'LEDGER_UNAVAILABLE',
       `${dataDir} is in use by another Tollgate process: stop that one, or set DATA_DIR to another directory.`,
     );
   }
   return { release: () => file.close() };
+}
+
+function openLockFile(path: string): DatabaseSync {
+  try {
+    return new DatabaseSync(path);
+  } catch (cause) {
+    throw unusable(path, cause);
+  }
+}
+
+function unusable(path: string, cause: unknown): Fault {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new Fault(
+    'LEDGER_UNAVAILABLE',
+    `${path} can't be locked (${reason}): check that the directory can be written to. The file itself may be removed while no Tollgate runs.`,
+  );
 }
 
 const sqliteBusy = 5;

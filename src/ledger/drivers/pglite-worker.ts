@@ -14,13 +14,18 @@ const pglite = await PGlite.create({
   parsers: { [types.INT8]: asText, [types.NUMERIC]: asText, [types.DATE]: asText },
 });
 
+/** An error of PGlite itself: a trap in its WebAssembly is the engine's end, a bad parameter is the caller's. */
+function stateWithoutCode(error: unknown): string {
+  return error instanceof Error && error.name === 'RuntimeError' ? 'XX000' : '22000';
+}
+
 async function answer(request: WorkerRequest): Promise<WorkerAnswer> {
   try {
     const { rows, affectedRows } = await pglite.query(request.statement, [...request.parameters]);
     return { id: request.id, rows, affectedRows };
   } catch (error) {
     const { message, code } = error as { message?: string; code?: string };
-    return { id: request.id, error: message ?? String(error), sqlState: code ?? 'XX000' };
+    return { id: request.id, error: message ?? String(error), sqlState: code ?? stateWithoutCode(error) };
   }
 }
 

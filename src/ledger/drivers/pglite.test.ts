@@ -71,7 +71,10 @@ describe("an engine's error", () => {
     },
   );
 
-  it.each(['22003', '23505', '40001', '40P01', '42601'])('%s says that the statement is refused', (state) => {
-    expect(engineError('message', state)).toBeInstanceOf(SqlError);
-  });
+  it.each(['08P01', '22000', '22003', '23505', '40001', '40P01', '42601'])(
+    '%s says that the statement is refused',
+    (state) => {
+      expect(engineError('message', state)).toBeInstanceOf(SqlError);
+    },
+  );
 });

@@ -158,7 +158,10 @@ interface EmbeddedTransaction {
  */
 async function openEngine(dataDir: string): Promise<EmbeddedEngine> {
   const path = join(dataDir, 'ledger');
-  const files = await readdir(path).catch(() => null);
+  const files = await readdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
   if (files === null) await makeLedger(path);
   else if (!files.includes('PG_VERSION')) {
     throw new Fault(
@@ -172,7 +175,8 @@ async function openEngine(dataDir: string): Promise<EmbeddedEngine> {
 async function makeLedger(path: string): Promise<void> {
   const unfinished = `${path}.new`;
   await rm(unfinished, { recursive: true, force: true });
-  await (await started(unfinished)).close();
+  const engine = await started(unfinished);
+  await engine.close();
   await rename(unfinished, path);
 }
 
