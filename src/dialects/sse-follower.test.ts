@@ -6,6 +6,7 @@ import { followSse } from './sse-follower.ts';
 const obedient: StreamMeter = {
   take: ({ data }: SseEvent) => (data ?? 'relay') as EventFate,
   reading: () => ({
+    usageIsFinal: false,
     begun: true,
     usage: null,
     generated: { texts: [], overhead: 0 },
