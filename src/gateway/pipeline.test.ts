@@ -109,6 +109,17 @@ describe('a ledger that is away', () => {
     });
   });
 
+  it('that has too much to do refuses with OVERLOADED, and the hold is free at once: nothing was written', async () => {
+    const ledger: Ledger = {
+      ...parts.ledger,
+      createPending: () => Promise.reject(new Fault('OVERLOADED', 'too much')),
+    };
+    const client = new RecordedClient();
+    await parts.pipeline({ ledger }).serve(requestOf(tenant.apiKey, ''), client);
+    expect(client.code).toBe('OVERLOADED');
+    expect(await stateOf(parts, tenant.id)).toMatchObject({ held: 0n, open: 0, rows: [] });
+  });
+
   it('whose answer to createPending was lost: the row that it wrote is voided', async () => {
     const ledger: Ledger = {
       ...parts.ledger,

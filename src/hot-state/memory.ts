@@ -125,8 +125,8 @@ function notBefore(latestDay: string | null, period: Period): Period {
 }
 
 function firstLimit(remaining: Remaining, holdAmount: NanoUsd): Limit | null {
-  // A tenant without money is stopped even where the request itself is free: it can't pay for surprises.
-  if (holdAmount > remaining.available || remaining.available < 0n) return 'balance';
+  // A tenant that owes more than its credit is stopped even where the request itself is free.
+  if (holdAmount > remaining.available) return 'balance';
   if (remaining.dailyRequests !== null && remaining.dailyRequests < 1) return 'daily_requests';
   if (remaining.monthlyRequests !== null && remaining.monthlyRequests < 1) return 'monthly_requests';
   return null;
