@@ -17,7 +17,6 @@ export interface Dialect {
   readRequest(body: Buffer): DialectRequest | Refusal;
   /** Meters a whole answer that isn't a stream. */
   readAnswer(body: Buffer, provider: string): AnswerReading;
-  meterStream(options: StreamMeterOptions): StreamMeter;
   /** Meters a stream and says which of its bytes may go on. */
   followStream(options: StreamMeterOptions): StreamFollower;
   /** The body of an error answer: JSON in the dialect's own shape, with our code in it. */

@@ -67,6 +67,11 @@ export class Fault extends Error {
   }
 }
 
+/** What the client is told of something thrown: a Fault's own words, or INTERNAL with `otherwise`. */
+export function refusalOf(error: unknown, otherwise: string): Refusal {
+  return error instanceof Fault ? refusal(error.code, error.message) : refusal('INTERNAL', otherwise);
+}
+
 /** For the `default` of an exhaustive switch: the compiler proves that it is never reached. */
 export function unreachable(value: never): never {
   throw new Fault('INTERNAL', `Unexpected variant ${JSON.stringify(value)}`);

@@ -91,8 +91,3 @@ export interface UsageRecord {
   /** From the request's arrival to the first byte for the client; null where none was sent. */
   readonly timeToFirstByteMs: number | null;
 }
-
-/** The signed effect of a committed transaction on the balance. */
-export function balanceEffect(type: TransactionType, amount: NanoUsd): NanoUsd {
-  return (type === 'CHARGE' ? -amount : amount) as NanoUsd;
-}

@@ -1,6 +1,6 @@
 import type { TenantTerms } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
-import { Fault, type Refusal, refusal } from '../domain/errors.ts';
+import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import type { ApiKeyId, InstanceId, RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Rates } from '../domain/pricing.ts';
@@ -41,7 +41,7 @@ export interface OpenPendingOptions {
 
 /** Makes the hold durable: before this resolves, no byte of the answer may reach the client. */
 export async function openPending(open: OpenRequest, options: OpenPendingOptions): Promise<Refusal | null> {
-  const { ledger, hotState } = options;
+  const { hotState } = options;
   const hold = holdOf(open);
   const answer = await createPending(open, options);
   switch (answer.kind) {
@@ -59,21 +59,21 @@ export async function openPending(open: OpenRequest, options: OpenPendingOptions
       return answer.kind === 'duplicate' ? repeatRefusal(transaction) : conflictRefusal(transaction);
     }
   }
+}
 
-  async function createPending(request: OpenRequest, { settlements }: OpenPendingOptions) {
-    try {
-      return await ledger.createPending(draftOf(request, options));
-    } catch (error) {
-      const fault =
-        error instanceof Fault ? error : new Fault('INTERNAL', 'Nothing was charged.', { cause: error });
-      if (fault.code === 'OVERLOADED') await hotState.release(hold);
+async function createPending(open: OpenRequest, options: OpenPendingOptions) {
+  const { ledger, hotState, settlements, observer } = options;
+  try {
+    return await ledger.createPending(draftOf(open, options));
+  } catch (error) {
+    observer.fault('opening a transaction', error, open.traceId);
+    const refused = refusalOf(error, 'Nothing was charged.');
+    if (refused.code === 'OVERLOADED') await hotState.release(holdOf(open));
+    else {
       // Whether the row was written is not known: it is voided as soon as the ledger answers again.
-      else
-        settlements
-          .void({ ...request, description: 'never begun', record: neverBegun })
-          .catch(() => undefined);
-      return refusal(fault.code, fault.message);
+      settlements.void({ ...open, description: 'never begun', record: neverBegun }).catch(() => undefined);
     }
+    return refused;
   }
 }
 

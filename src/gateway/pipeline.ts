@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
-import { Fault, type Refusal, refusal } from '../domain/errors.ts';
+import { type Refusal, refusalOf } from '../domain/errors.ts';
 import { hashRequest, type IdSource, type InstanceId, type TransactionId } from '../domain/ids.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -82,17 +82,13 @@ async function serve(request: GatewayRequest, client: Client, options: Options):
   } catch (error) {
     options.observer.fault('serving a request', error, progress.traceId);
     if (progress.answering) client.abandon();
-    else refuse(client, progress, faultRefusal(error));
+    else refuse(client, progress, refusalOf(error, internal));
   } finally {
     options.observer.requestEnded(progress.summary());
   }
 }
 
-function faultRefusal(error: unknown): Refusal {
-  return error instanceof Fault
-    ? refusal(error.code, error.message)
-    : refusal('INTERNAL', 'Something went wrong in the gateway. It was logged under this request id.');
-}
+const internal = 'Something went wrong in the gateway. It was logged under this request id.';
 
 function refuse(client: Client, progress: Progress, refused: Refusal): void {
   progress.refused(refused.code);

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
-import { Fault, type Refusal, refusal } from '../domain/errors.ts';
+import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import { authenticate } from '../gateway/authenticate.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
 import type { Observer } from '../observability/observer.ts';
@@ -113,11 +113,9 @@ function send(reply: FastifyReply, refused: Refusal, dialect: Dialect): FastifyR
 
 /** What the web framework refuses is the request's fault, and anything else is ours. */
 function requestRefusal(error: Error & { readonly statusCode?: number }): Refusal {
-  if (error instanceof Fault) return refusal(error.code, error.message);
   const { statusCode = 500, message } = error;
-  return statusCode < 500
-    ? refusal('REQUEST_INVALID', `${message}. Nothing was charged.`)
-    : refusal('INTERNAL', 'Something went wrong before the request could be served. Nothing was charged.');
+  if (statusCode < 500) return refusal('REQUEST_INVALID', `${message}. Nothing was charged.`);
+  return refusalOf(error, 'Something went wrong before the request could be served. Nothing was charged.');
 }
 
 function bodyRefusal({ headers, body }: FastifyRequest, maxBodyBytes: number): Refusal | null {

@@ -10,7 +10,7 @@ import {
   type TransactionId,
 } from '../domain/ids.ts';
 import { formatAmount, nano, parseAmount, parseRate } from '../domain/money.ts';
-import { balanceEffect, type Transaction, type UsageRecord } from '../domain/transaction.ts';
+import type { Transaction, UsageRecord } from '../domain/transaction.ts';
 import type { Driver } from './drivers/driver.ts';
 import type { Commit, Deduction, Ledger, PendingDraft, TopUp, Void } from './ledger.ts';
 import { createSqlLedger } from './sql-ledger.ts';
@@ -120,7 +120,7 @@ async function expectChain(ledger: Ledger, tenantId: TenantId): Promise<void> {
   for (const [index, transaction] of committed.entries()) {
     expect(transaction.seq).toBe(index + 1);
     expect(transaction.balanceBefore).toBe(balance);
-    balance += balanceEffect(transaction.type, transaction.amount);
+    balance += transaction.type === 'CHARGE' ? -transaction.amount : transaction.amount;
     expect(transaction.balanceAfter).toBe(balance);
   }
   expect(snapshot.projection.balance).toBe(balance);

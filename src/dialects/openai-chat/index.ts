@@ -12,7 +12,6 @@ export const openaiChat: Dialect = {
   authorization: (credential) => ({ authorization: `Bearer ${credential}` }),
   readRequest,
   readAnswer,
-  meterStream: (options) => new ChatStreamMeter(options),
   followStream: (options) => followSse(new ChatStreamMeter(options)),
   errorBody,
   errorEvent,
