@@ -1,70 +1,57 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  openParts,
-  RecordedClient,
-  requestOf,
-  stateOf,
-  type TestParts,
-} from '../../test/support/pipeline.ts';
-import type { TenantId } from '../domain/ids.ts';
+import { describe, expect, it } from 'vitest';
+import { RecordedClient, requestOf, stateOf, useParts } from '../../test/support/pipeline.ts';
 import { parseAmount } from '../domain/money.ts';
 
 // How much is held, and what is written into the request for want of more.
 
-let parts: TestParts;
-let tenant: { id: TenantId; apiKey: string };
-
-beforeAll(async () => {
-  parts = await openParts();
-});
-afterAll(() => parts.close());
-beforeEach(async () => {
-  tenant = await parts.addTenant();
-  parts.faults.length = 0;
-});
+const given = useParts();
 
 describe('a hold', () => {
   it('covers every answer that was asked for', async () => {
-    const one = await parts.addTenant();
-    await parts.pipeline().serve(requestOf(one.apiKey, '', { max_tokens: 1000 }), new RecordedClient());
-    await parts.pipeline().serve(requestOf(one.apiKey, '', { max_tokens: 1000, n: 5 }), new RecordedClient());
-    const [five, single] = (await stateOf(parts, one.id)).rows.map(({ holdAmount }) => holdAmount ?? 0n);
+    const one = await given.parts.addTenant();
+    await given.parts.pipeline().serve(requestOf(one.apiKey, '', { max_tokens: 1000 }), new RecordedClient());
+    await given.parts
+      .pipeline()
+      .serve(requestOf(one.apiKey, '', { max_tokens: 1000, n: 5 }), new RecordedClient());
+    const [five, single] = (await stateOf(given.parts, one.id)).rows.map(
+      ({ holdAmount }) => holdAmount ?? 0n,
+    );
     expect(five! - single!).toBe(parseAmount('0.008'));
   });
 });
 
 describe('a maximum that the client did not set', () => {
   it('is what the balance affords, and upstream is told', async () => {
-    const poor = await parts.addTenant('0.01');
+    const poor = await given.parts.addTenant('0.01');
     const client = new RecordedClient();
-    await parts.pipeline().serve(requestOf(poor.apiKey, 'tokens=9000'), client);
+    await given.parts.pipeline().serve(requestOf(poor.apiKey, 'tokens=9000'), client);
     expect(client.head).toMatchObject({ kind: 'upstream', status: 200 });
     // 4,096 is the model's own maximum, which the balance affords: the body is left alone.
-    expect(JSON.parse(parts.simulator.requests.last!.body)).not.toHaveProperty('max_tokens');
-    const poorer = await parts.addTenant('0.002');
+    expect(JSON.parse(given.parts.simulator.requests.last!.body)).not.toHaveProperty('max_tokens');
+    const poorer = await given.parts.addTenant('0.002');
     const clamped = new RecordedClient();
-    await parts.pipeline().serve(requestOf(poorer.apiKey, 'tokens=9000'), clamped);
-    const { max_tokens: maximum } = JSON.parse(parts.simulator.requests.last!.body);
+    await given.parts.pipeline().serve(requestOf(poorer.apiKey, 'tokens=9000'), clamped);
+    const { max_tokens: maximum } = JSON.parse(given.parts.simulator.requests.last!.body);
     expect(maximum).toBeGreaterThan(900);
     expect(maximum).toBeLessThan(1000);
-    const { balance, rows } = await stateOf(parts, poorer.id);
+    const { balance, rows } = await stateOf(given.parts, poorer.id);
     expect(rows).toMatchObject([{ status: 'COMMITTED', outputTokens: maximum }]);
     expect(balance >= 0n).toBe(true);
   });
 
   it('is not cut below what makes an answer: then it is refused', async () => {
-    const poor = await parts.addTenant('0.0005');
+    const poor = await given.parts.addTenant('0.0005');
     const client = new RecordedClient();
-    await parts.pipeline().serve(requestOf(poor.apiKey, ''), client);
+    await given.parts.pipeline().serve(requestOf(poor.apiKey, ''), client);
     expect(client.code).toBe('QUOTA_BALANCE_EXCEEDED');
-    expect((await stateOf(parts, poor.id)).rows).toEqual([]);
+    expect((await stateOf(given.parts, poor.id)).rows).toEqual([]);
   });
 });
 
 it('a prompt longer than the model is priced for is REQUEST_TOO_LARGE and leaves no row', async () => {
   const client = new RecordedClient();
   const messages = [{ role: 'user', content: 'sea '.repeat(2000) }];
-  await parts.pipeline().serve(requestOf(tenant.apiKey, '', { messages }), client);
+  await given.parts.pipeline().serve(requestOf(given.tenant.apiKey, '', { messages }), client);
   expect(client.code).toBe('REQUEST_TOO_LARGE');
-  expect((await stateOf(parts, tenant.id)).rows).toEqual([]);
+  expect((await stateOf(given.parts, given.tenant.id)).rows).toEqual([]);
 });

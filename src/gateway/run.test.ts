@@ -1,88 +1,76 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   answering,
   gated,
-  openParts,
   RecordedClient,
   requestOf,
   stateOf,
-  type TestParts,
   until,
+  useParts,
 } from '../../test/support/pipeline.ts';
-import type { TenantId } from '../domain/ids.ts';
 import { parseAmount } from '../domain/money.ts';
 
 // One admitted request and those who may end it: the client, the provider, and time.
 
-let parts: TestParts;
-let tenant: { id: TenantId; apiKey: string };
-
-beforeAll(async () => {
-  parts = await openParts();
-});
-afterAll(() => parts.close());
-beforeEach(async () => {
-  tenant = await parts.addTenant();
-  parts.faults.length = 0;
-});
+const given = useParts();
 
 describe('a request that takes too long', () => {
   it('before upstream answers is a timeout and a void', async () => {
     const client = new RecordedClient();
-    const pipeline = parts.pipeline({ pendingTtlMs: 60_200 });
-    await pipeline.serve(requestOf(tenant.apiKey, 'ttfb_ms=20000'), client);
+    const pipeline = given.parts.pipeline({ pendingTtlMs: 60_200 });
+    await pipeline.serve(requestOf(given.tenant.apiKey, 'ttfb_ms=20000'), client);
     expect(client.code).toBe('UPSTREAM_TIMEOUT');
-    expect((await stateOf(parts, tenant.id)).rows).toMatchObject([{ status: 'VOIDED' }]);
+    expect((await stateOf(given.parts, given.tenant.id)).rows).toMatchObject([{ status: 'VOIDED' }]);
   });
 
   it('is ended before its PENDING row expires, and pays what it was sent', async () => {
-    const pipeline = parts.pipeline({ pendingTtlMs: 60_300 });
+    const pipeline = given.parts.pipeline({ pendingTtlMs: 60_300 });
     const client = new RecordedClient();
     await pipeline.serve(
-      requestOf(tenant.apiKey, 'tokens_per_second=20&tokens=4000', { stream: true }),
+      requestOf(given.tenant.apiKey, 'tokens_per_second=20&tokens=4000', { stream: true }),
       client,
     );
     expect(client.text).toContain('UPSTREAM_TIMEOUT');
-    const { rows } = await stateOf(parts, tenant.id);
+    const { rows } = await stateOf(given.parts, given.tenant.id);
     expect(rows).toMatchObject([{ status: 'COMMITTED', usageMethod: 'tiktoken' }]);
   });
 });
 
 describe('a client that is gone', () => {
   it('while its row is being written: upstream is not left running', async () => {
-    const { ledger, open } = gated(parts.ledger, 'createPending', 'before');
+    const { ledger, open } = gated(given.parts.ledger, 'createPending', 'before');
     const client = new RecordedClient();
-    const pipeline = parts.pipeline({ ledger });
-    const before = parts.simulator.requests.completed;
+    const pipeline = given.parts.pipeline({ ledger });
+    const before = given.parts.simulator.requests.completed;
     const keyed = requestOf(
-      tenant.apiKey,
+      given.tenant.apiKey,
       'tokens_per_second=50&tokens=400',
       { stream: true },
       { 'idempotency-key': 'left' },
     );
     const served = pipeline.serve(keyed, client);
-    await until(async () => ((await stateOf(parts, tenant.id)).held ?? 0n) > 0n);
+    await until(async () => ((await stateOf(given.parts, given.tenant.id)).held ?? 0n) > 0n);
     client.hangUp();
     open();
     await served;
     await pipeline.idle();
-    await parts.simulator.requests.settled();
-    expect(parts.simulator.requests.completed).toBe(before);
-    expect(await stateOf(parts, tenant.id)).toMatchObject({ held: 0n, open: 0 });
+    await given.parts.simulator.requests.settled();
+    expect(given.parts.simulator.requests.completed).toBe(before);
+    expect(await stateOf(given.parts, given.tenant.id)).toMatchObject({ held: 0n, open: 0 });
   });
 
   it('before its request was admitted leaves no row and no hold', async () => {
     const client = new RecordedClient();
     client.hangUp();
-    const pipeline = parts.pipeline();
-    await pipeline.serve(requestOf(tenant.apiKey, ''), client);
+    const pipeline = given.parts.pipeline();
+    await pipeline.serve(requestOf(given.tenant.apiKey, ''), client);
     await pipeline.idle();
-    expect(await stateOf(parts, tenant.id)).toMatchObject({ held: 0n, rows: [] });
+    expect(await stateOf(given.parts, given.tenant.id)).toMatchObject({ held: 0n, rows: [] });
   });
 
   it('while upstream was not yet reached pays nothing', async () => {
     const client = new RecordedClient();
-    const pipeline = parts.pipeline({
+    const pipeline = given.parts.pipeline({
       upstreams: {
         send: (call) =>
           new Promise((resolve) => {
@@ -94,9 +82,12 @@ describe('a client that is gone', () => {
         close: async () => undefined,
       },
     });
-    await pipeline.serve(requestOf(tenant.apiKey, ''), client);
+    await pipeline.serve(requestOf(given.tenant.apiKey, ''), client);
     await pipeline.idle();
-    expect(await stateOf(parts, tenant.id)).toMatchObject({ held: 0n, rows: [{ status: 'VOIDED' }] });
+    expect(await stateOf(given.parts, given.tenant.id)).toMatchObject({
+      held: 0n,
+      rows: [{ status: 'VOIDED' }],
+    });
   });
 });
 
@@ -108,8 +99,8 @@ describe('what a provider may say', () => {
   it('by a 429 that is no JSON keeps its status and when to come back, in our words', async () => {
     const client = new RecordedClient();
     const headers = { 'content-type': 'text/plain', 'retry-after': '20' };
-    const pipeline = parts.pipeline({ upstreams: answering(429, headers, 'slow down') });
-    await pipeline.serve(requestOf(tenant.apiKey, ''), client);
+    const pipeline = given.parts.pipeline({ upstreams: answering(429, headers, 'slow down') });
+    await pipeline.serve(requestOf(given.tenant.apiKey, ''), client);
     expect(client.head).toMatchObject({
       status: 429,
       headers: { 'retry-after': '20', 'content-type': 'application/json' },
@@ -124,24 +115,24 @@ describe('what a provider may say', () => {
       event({ choices: [{ index: 0, delta: { content: 'a' } }] }) + event({ error: { message: 'br\0ken' } }),
     ],
   ])('with a NUL in %s is settled all the same', async (_, body) => {
-    const pipeline = parts.pipeline({ upstreams: answering(200, sse, body, 'data: [DONE]\n\n') });
-    await pipeline.serve(requestOf(tenant.apiKey, '', { stream: true }), new RecordedClient());
+    const pipeline = given.parts.pipeline({ upstreams: answering(200, sse, body, 'data: [DONE]\n\n') });
+    await pipeline.serve(requestOf(given.tenant.apiKey, '', { stream: true }), new RecordedClient());
     await pipeline.idle();
-    expect(await stateOf(parts, tenant.id)).toMatchObject({
+    expect(await stateOf(given.parts, given.tenant.id)).toMatchObject({
       open: 0,
       held: 0n,
       rows: [{ status: 'COMMITTED' }],
     });
-    expect(parts.faults).toEqual([]);
+    expect(given.parts.faults).toEqual([]);
   });
 
   it('is not believed when it is more tokens than there are', async () => {
     const usage = { prompt_tokens: 1e15, completion_tokens: 5, total_tokens: 1e15 + 5 };
     const choices = [{ index: 0, message: { role: 'assistant', content: 'a' }, finish_reason: 'stop' }];
     const answer = answering(200, { 'content-type': 'application/json' }, JSON.stringify({ choices, usage }));
-    const pipeline = parts.pipeline({ upstreams: answer });
-    await pipeline.serve(requestOf(tenant.apiKey, ''), new RecordedClient());
-    const [row] = (await stateOf(parts, tenant.id)).rows;
+    const pipeline = given.parts.pipeline({ upstreams: answer });
+    await pipeline.serve(requestOf(given.tenant.apiKey, ''), new RecordedClient());
+    const [row] = (await stateOf(given.parts, given.tenant.id)).rows;
     expect(row).toMatchObject({ status: 'COMMITTED', usageMethod: 'tiktoken' });
     expect(row?.status === 'COMMITTED' && row.amount < parseAmount('0.01')).toBe(true);
   });
@@ -153,8 +144,8 @@ describe('what a provider may say', () => {
   ])('by %s is not passed on: it is UPSTREAM_UNAVAILABLE and a void', async (_, status, headers, body) => {
     const client = new RecordedClient();
     const upstreams = answering(status, headers as Record<string, string>, body);
-    await parts.pipeline({ upstreams }).serve(requestOf(tenant.apiKey, ''), client);
+    await given.parts.pipeline({ upstreams }).serve(requestOf(given.tenant.apiKey, ''), client);
     expect(client.code).toBe('UPSTREAM_UNAVAILABLE');
-    expect((await stateOf(parts, tenant.id)).rows).toMatchObject([{ status: 'VOIDED' }]);
+    expect((await stateOf(given.parts, given.tenant.id)).rows).toMatchObject([{ status: 'VOIDED' }]);
   });
 });

@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { createSqlCatalog } from '../../src/catalog/sql-catalog.ts';
 import { openaiChat } from '../../src/dialects/openai-chat/index.ts';
 import { type Clock, systemClock } from '../../src/domain/clock.ts';
@@ -29,6 +30,11 @@ import { createUndiciClient } from '../../src/upstream/undici-client.ts';
 import type { UpstreamClient } from '../../src/upstream/upstream.ts';
 import { newDataDir } from './template.ts';
 
+export interface TestTenant {
+  readonly id: TenantId;
+  readonly apiKey: string;
+}
+
 /** The real parts of a gateway but for its socket, so that a test can stand between them. */
 export interface TestParts {
   readonly driver: Driver;
@@ -38,7 +44,7 @@ export interface TestParts {
   readonly faults: string[];
   /** A pipeline whose ledger and hot state may be wrapped. */
   pipeline(changes?: Partial<PipelineOptions>): Pipeline;
-  addTenant(balance?: string): Promise<{ id: TenantId; apiKey: string }>;
+  addTenant(balance?: string): Promise<TestTenant>;
   close(): Promise<void>;
 }
 
@@ -162,6 +168,28 @@ export async function openParts(clock: Clock = systemClock): Promise<TestParts> 
       await simulator.close();
       await driver.close();
       await dataDir.remove();
+    },
+  };
+}
+
+/** The parts for one test file, with a tenant of 100 and no faults for each test. */
+export function useParts(): { readonly parts: TestParts; readonly tenant: TestTenant } {
+  let parts: TestParts | undefined;
+  let tenant: TestTenant | undefined;
+  beforeAll(async () => {
+    parts = await openParts();
+  });
+  afterAll(() => parts?.close());
+  beforeEach(async () => {
+    tenant = await parts?.addTenant();
+    parts?.faults.splice(0);
+  });
+  return {
+    get parts() {
+      return parts!;
+    },
+    get tenant() {
+      return tenant!;
     },
   };
 }
