@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { CatalogStore } from '../catalog/catalog.ts';
+import type { CatalogStore, DialectName } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Refusal } from '../domain/errors.ts';
 import type { IdSource } from '../domain/ids.ts';
@@ -10,6 +10,8 @@ import { idempotencyKey, members, readPart, type Valid } from './validation.ts';
 /** What every resource of the admin plane works with. */
 export interface AdminDependencies {
   readonly catalog: CatalogStore;
+  /** The wire formats that an upstream may speak. */
+  readonly dialectNames: readonly DialectName[];
   readonly ledger: Ledger;
   readonly hotState: HotState;
   readonly clock: Clock;

@@ -2,6 +2,7 @@ import type { AdminCall, AdminDependencies } from './admin-call.ts';
 import { apiKeyCalls } from './api-keys.ts';
 import { auditCalls } from './audit.ts';
 import { modelCalls } from './models.ts';
+import { priceCalls } from './prices.ts';
 import { tenantCalls } from './tenants.ts';
 import { topUpCalls } from './top-ups.ts';
 import { transactionCalls } from './transactions.ts';
@@ -15,6 +16,7 @@ export function createAdminCalls(dependencies: AdminDependencies): readonly Admi
     apiKeyCalls,
     upstreamCalls,
     modelCalls,
+    priceCalls,
     transactionCalls,
     auditCalls,
   ].flatMap((calls) => calls(dependencies));

@@ -50,6 +50,7 @@ describe('putting a model', () => {
           weight: 3,
           priority: 1,
           when_client_gone: 'drain',
+          cost_rates: null,
         },
         {
           upstream: 'openai',
@@ -57,6 +58,7 @@ describe('putting a model', () => {
           weight: 1,
           priority: 0,
           when_client_gone: 'cancel',
+          cost_rates: null,
         },
       ],
       rates: {
@@ -67,6 +69,8 @@ describe('putting a model', () => {
         per_image: '0.04',
       },
       rates_effective_from: expect.any(String),
+      published_rates: null,
+      scheduled_rates: [],
       max_input_tokens: null,
       max_output_tokens: 16384,
       created_at: expect.any(String),
@@ -103,6 +107,50 @@ describe('putting a model', () => {
       await plane.make('PUT', `/models/${name}`, { routes, rates: { ...rates, input_per_1m: input } });
     }
     expect((await plane.make('GET', `/models/${name}`)).rates.input_per_1m).toBe('1.5');
+    plane.time.nowMs = null;
+  });
+
+  test('tiers, service tiers, units and costs of a route are read back as they were sent', async () => {
+    const name = unique();
+    const tiered = {
+      ...rates,
+      per_web_search: '0.01',
+      tiers: [
+        { above_input_tokens: 200_000, input_per_1m: '5', output_per_1m: '15' },
+        { above_input_tokens: 500_000, input_per_1m: '7.5' },
+      ],
+      service_tiers: {
+        flex: { input_per_1m: '1.25' },
+        priority: { input_per_1m: '5', tiers: [{ above_input_tokens: 200_000, input_per_1m: '9' }] },
+      },
+    };
+    const body = await plane.make('PUT', `/models/${name}`, {
+      routes: [{ ...routes[0], cost_rates: { ...rates, input_per_1m: '2' } }],
+      rates: { ...tiered, input_per_1m: '2.5' },
+    });
+    expect(body.rates).toEqual({ ...tiered, input_per_1m: '2.5' });
+    expect(body.routes[0].cost_rates).toEqual({ ...rates, input_per_1m: '2' });
+    expect(await plane.make('GET', `/models/${name}`)).toEqual(body);
+  });
+
+  test('rates that were announced are shown, and are in force from their moment on', async () => {
+    const name = unique();
+    const nowMs = Date.parse('2026-11-23T12:00:00.000Z');
+    plane.time.nowMs = nowMs;
+    await plane.make('PUT', `/models/${name}`, { routes, rates });
+    const announced = await plane.make('PUT', `/models/${name}`, {
+      routes,
+      rates: { ...rates, input_per_1m: '9' },
+      effective_from: '2026-12-01T00:00:00+01:00',
+    });
+    expect(announced.rates.input_per_1m).toBe('2.5');
+    expect(announced.scheduled_rates).toEqual([
+      { effective_from: '2026-11-30T23:00:00.000Z', rates: { ...rates, input_per_1m: '9' } },
+    ]);
+    plane.time.nowMs = Date.parse('2026-11-30T23:00:00.000Z');
+    const later = await plane.make('GET', `/models/${name}`);
+    expect(later.rates.input_per_1m).toBe('9');
+    expect(later.scheduled_rates).toEqual([]);
     plane.time.nowMs = null;
   });
 
@@ -158,10 +206,43 @@ describe('putting a model', () => {
       /isn't known/,
     ],
     [
-      'no shared dialect',
-      { routes: [...routes, { upstream: 'anthropic', upstream_model: 'm' }], rates },
-      'routes',
-      /share no dialect/,
+      'rates that are backdated',
+      { routes, rates, effective_from: '2020-01-01T00:00:00Z' },
+      'effective_from',
+      /is over/,
+    ],
+    [
+      'a moment without rates',
+      { routes, effective_from: '2999-01-01T00:00:00Z' },
+      'effective_from',
+      /send them too/,
+    ],
+    [
+      'tiers that do not ascend',
+      {
+        routes,
+        rates: { ...rates, tiers: [{ above_input_tokens: 2 }, { above_input_tokens: 2 }] },
+      },
+      'rates.tiers[1].above_input_tokens',
+      /larger than/,
+    ],
+    [
+      'both units in a tier',
+      {
+        routes,
+        rates: {
+          ...rates,
+          tiers: [{ above_input_tokens: 2, input_per_1m: '1', input_per_1k: '1' }],
+        },
+      },
+      'rates.tiers[0].input_per_1k',
+      /one of the two/,
+    ],
+    [
+      'an unknown rate of a service tier',
+      { routes, rates: { ...rates, service_tiers: { flex: { speed: '1' } } } },
+      'rates.service_tiers.flex.speed',
+      /isn't known/,
     ],
     [
       'no output limit at all',

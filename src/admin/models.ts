@@ -1,12 +1,11 @@
 import { z } from 'zod';
-import { clientGonePolicies, type Route, type Upstream } from '../catalog/catalog.ts';
+import { clientGonePolicies, type Route, type ServedModel } from '../catalog/catalog.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import type { UpstreamId } from '../domain/ids.ts';
 import { type AdminCall, type AdminDependencies, adminCall, ok } from './admin-call.ts';
 import { wholePage } from './pages.ts';
 import { rates, ratesJson } from './rates.ts';
-import { sharedDialects } from './upstreams.ts';
-import { id, integer, members, modelName, must, oneOf, text } from './validation.ts';
+import { id, integer, members, modelName, moment, must, oneOf, text } from './validation.ts';
 import { modelJson } from './wire.ts';
 
 const routesShape = must('a list of 1 to 32 routes');
@@ -17,12 +16,16 @@ const route = members({
   weight: integer(1, 1_000_000).default(1),
   priority: integer(0, 1_000_000).default(0),
   when_client_gone: oneOf(clientGonePolicies).default('cancel'),
+  /** What the provider charges us here. */
+  cost_rates: rates.nullish(),
 });
 
 /** Without rates a model keeps those it has; one that has none is not served until it does (MODEL_NOT_PRICED). */
 const newModel = members({
   routes: z.array(route, routesShape).min(1, routesShape).max(32, routesShape),
   rates: rates.optional(),
+  /** From when the rates count; absent: from now on. */
+  effective_from: moment.optional(),
   max_input_tokens: integer(1, Number.MAX_SAFE_INTEGER).nullish(),
   max_output_tokens: integer(1, Number.MAX_SAFE_INTEGER).nullish(),
 });
@@ -32,6 +35,14 @@ type NewModelBody = z.output<typeof newModel>;
 export function modelCalls(dependencies: AdminDependencies): readonly AdminCall[] {
   const { catalog, clock } = dependencies;
   const params = members({ model: modelName });
+  const shown = async (model: ServedModel) => {
+    const [first] = model.targets.toSorted((a, b) => a.route.priority - b.route.priority);
+    const published =
+      first === undefined
+        ? undefined
+        : await catalog.findPrice(first.upstream.provider, first.route.upstreamModel);
+    return modelJson(model, published, clock.now());
+  };
   return [
     adminCall({
       method: 'PUT',
@@ -40,13 +51,20 @@ export function modelCalls(dependencies: AdminDependencies): readonly AdminCall[
       params,
       body: newModel,
       handle: async ({ params, body, actor }) => {
-        const refused = await refuseModel(dependencies, body);
-        if (refused !== undefined) return refused;
-        const { rates, routes, max_input_tokens = null, max_output_tokens = null } = body;
+        const nowMs = clock.now();
+        const {
+          rates,
+          routes,
+          effective_from = nowMs,
+          max_input_tokens = null,
+          max_output_tokens = null,
+        } = body;
+        const refused = effectiveFromRefusal(body, nowMs);
+        if (refused !== null) return refused;
         const draft = {
           name: params.model,
           routes: routes.map(routeOf),
-          rateCard: rates === undefined ? null : { effectiveFromMs: clock.now(), rates },
+          rateCard: rates === undefined ? null : { effectiveFromMs: effective_from, ...rates },
           maxInputTokens: max_input_tokens,
           maxOutputTokens: max_output_tokens,
         };
@@ -55,22 +73,22 @@ export function modelCalls(dependencies: AdminDependencies): readonly AdminCall[
           action: 'model.put',
           subject: params.model,
           detail: {
-            routes,
+            routes: auditedRoutes(routes),
             max_input_tokens,
             max_output_tokens,
             rates: rates === undefined ? 'kept' : ratesJson(rates),
+            effective_from: new Date(effective_from).toISOString(),
           },
         });
         if ('kind' in served) return unknownUpstream(routes, served.ids);
-        return ok(modelJson(served, clock.now()));
+        return ok(await shown(served));
       },
     }),
     adminCall({
       method: 'GET',
       path: '/models',
       handle: async () => {
-        const nowMs = clock.now();
-        return wholePage((await catalog.listModels()).map((model) => modelJson(model, nowMs)));
+        return wholePage(await Promise.all((await catalog.listModels()).map(shown)));
       },
     }),
     adminCall({
@@ -79,7 +97,7 @@ export function modelCalls(dependencies: AdminDependencies): readonly AdminCall[
       params,
       handle: async ({ params }) => {
         const model = await catalog.findModel(params.model);
-        if (model !== undefined) return ok(modelJson(model, clock.now()));
+        if (model !== undefined) return ok(await shown(model));
         return refusal('NOT_FOUND', `There is no model "${params.model}".`);
       },
     }),
@@ -93,24 +111,28 @@ function routeOf(sent: NewModelBody['routes'][number]): Route {
     weight: sent.weight,
     priority: sent.priority,
     whenClientGone: sent.when_client_gone,
+    costRates: sent.cost_rates ?? null,
   };
 }
 
-async function refuseModel(
-  { catalog }: AdminDependencies,
-  { routes }: NewModelBody,
-): Promise<Refusal | undefined> {
-  const known = new Map<string, Upstream>((await catalog.listUpstreams()).map((one) => [one.id, one]));
-  // Those that are unknown are left to the store, which looks again when it writes.
-  const upstreams = routes.flatMap((sent) => known.get(sent.upstream) ?? []);
-  if (sharedDialects(upstreams).length === 0) {
-    return refusal(
-      'REQUEST_INVALID',
-      '`routes` go to upstreams that share no dialect, so none could stand in for another. Serve them as models of their own.',
-      { param: 'routes' },
-    );
+/** Routes as the audit log keeps them: rates as decimal strings. */
+function auditedRoutes(routes: NewModelBody['routes']) {
+  return routes.map(({ cost_rates, ...route }) => ({
+    ...route,
+    ...(cost_rates == null ? {} : { cost_rates: ratesJson(cost_rates) }),
+  }));
+}
+
+/** Rates may be announced, never backdated: what was charged stays charged. */
+function effectiveFromRefusal({ rates, effective_from }: NewModelBody, nowMs: number): Refusal | null {
+  if (effective_from === undefined) return null;
+  const param = { param: 'effective_from' };
+  if (rates === undefined) {
+    return refusal('REQUEST_INVALID', '`effective_from` says from when `rates` count: send them too.', param);
   }
-  return undefined;
+  if (effective_from >= nowMs) return null;
+  const message = '`effective_from` is over: rates count from now on (leave it out) or from a later moment.';
+  return refusal('REQUEST_INVALID', message, param);
 }
 
 function unknownUpstream(routes: NewModelBody['routes'], unknown: readonly string[]): Refusal {

@@ -10,7 +10,29 @@ import {
   type TransactionId,
 } from '../domain/ids.ts';
 import { parseAmount, parseRate } from '../domain/money.ts';
+import type { Receipt } from '../domain/receipt.ts';
 import type { Commit, PendingDraft } from '../ledger/ledger.ts';
+
+const rates = {
+  input: parseRate('0.001', 1000),
+  output: parseRate('0.002', 1000),
+  requests: parseRate('0.5', 1),
+};
+
+/** 60 and 40 cached input tokens, 200 output tokens; the cached ones have no price of their own. */
+const receipt: Receipt = {
+  lines: [
+    { usageClass: 'input', units: 60, rate: rates.input, chargedAs: 'input', model: null },
+    { usageClass: 'cache_read', units: 40, rate: rates.input, chargedAs: 'input', model: null },
+    { usageClass: 'output', units: 200, rate: rates.output, chargedAs: 'output', model: null },
+    { usageClass: 'web_search', units: 1, rate: null, chargedAs: null, model: 'other' },
+  ],
+  aboveInputTokens: null,
+  serviceTier: null,
+  serviceTierIsPriced: true,
+  statedCost: parseAmount('0.00041'),
+  reported: { prompt_tokens: 100, more: ['kept'] },
+};
 
 let plane: TestPlane;
 let counter = 0;
@@ -38,11 +60,7 @@ function draftFor(tenantId: TenantId): PendingDraft {
     currency: 'USD',
     provider: 'openai',
     model: 'openai/gpt-4o',
-    rates: {
-      input: parseRate('0.001', 1000),
-      output: parseRate('0.002', 1000),
-      requests: parseRate('0.5', 1),
-    },
+    rates: { rates },
     multiplierPpm: 1_000_000n,
     inputPrice: parseRate('0.001', 1000),
     outputPrice: parseRate('0.002', 1000),
@@ -64,6 +82,8 @@ function commitOf({ tenantId, traceId, id }: PendingDraft, amount: string): Comm
     },
     costAmount: parseAmount('0.0004'),
     provider: 'azure',
+    rates,
+    receipt,
     record: {
       outcome: 'completed',
       stream: false,
@@ -90,6 +110,10 @@ async function charge(tenantId: TenantId, amount: string): Promise<PendingDraft>
 
 async function balanceOf(tenantId: string): Promise<string> {
   return (await plane.make('GET', `/tenants/${tenantId}`)).quota.balance;
+}
+
+function line(name: string, units: number, rate: string | null, chargedAs: string | null, amount: string) {
+  return { class: name, units, rate, per_units: 1_000_000, charged_as: chargedAs, amount };
 }
 
 describe('reading transactions', () => {
@@ -131,7 +155,43 @@ describe('reading transactions', () => {
       description: null,
       created_at: expect.any(String),
       updated_at: expect.any(String),
+      receipt: {
+        method: 'usage',
+        lines: [
+          line('input', 60, '1', 'input', '0.00006'),
+          line('cache_read', 40, '1', 'input', '0.00004'),
+          line('output', 200, '2', 'output', '0.0004'),
+          { ...line('web_search', 1, null, null, '0'), per_units: 1, model: 'other' },
+        ],
+        sum: '0.0005',
+        multiplier_ppm: 1_000_000,
+        exact_amount: '0.0005',
+        rounding: 'to 9 decimals, half to even',
+        amount: '0.0005',
+        is_transaction_amount: true,
+        tier_above_input_tokens: null,
+        service_tier: null,
+        service_tier_is_priced: true,
+        fallbacks: [
+          { class: 'cache_read', charged_as: 'input' },
+          { class: 'web_search', charged_as: null },
+        ],
+        cost_amount: '0.0004',
+        provider_stated_cost: '0.00041',
+        provider_usage: { prompt_tokens: 100, more: ['kept'] },
+      },
     });
+  });
+
+  test('a receipt that is not the sum of its lines says so, and what was no request has none', async () => {
+    const tenantId = await tenant();
+    const { id } = await charge(tenantId, '0.0006');
+    expect((await plane.make('GET', `/transactions/${id}`)).receipt).toMatchObject({
+      amount: '0.0005',
+      is_transaction_amount: false,
+    });
+    const [topUp] = (await plane.make('GET', `/transactions?tenant_id=${tenantId}&type=TOPUP`)).data;
+    expect((await plane.make('GET', `/transactions/${topUp.id}`)).receipt).toBeNull();
   });
 
   test('a pending request shows what it holds, whose it is and when it expires', async () => {

@@ -9,10 +9,12 @@ import {
   type AdminDependencies,
   adminCall,
   created,
+  type Json,
   ok,
 } from './admin-call.ts';
 import { page, pageSize, uuidCursor } from './pages.ts';
 import { completePosting } from './posting.ts';
+import { receiptJson } from './receipts.ts';
 import { idempotencyConflict, unknownTransaction } from './refusals.ts';
 import { dayOrMoment, id, members, oneOf, text, traceId, transactionId } from './validation.ts';
 import { transactionJson } from './wire.ts';
@@ -51,7 +53,7 @@ export function transactionCalls(dependencies: AdminDependencies): readonly Admi
       params,
       handle: async ({ params }) => {
         const transaction = await ledger.findById(params.id as TransactionId);
-        return transaction === undefined ? unknownTransaction(params.id) : ok(transactionJson(transaction));
+        return transaction === undefined ? unknownTransaction(params.id) : ok(explained(transaction));
       },
     }),
     adminCall({
@@ -67,6 +69,12 @@ export function transactionCalls(dependencies: AdminDependencies): readonly Admi
       },
     }),
   ];
+}
+
+/** A transaction with the sum that its amount came from. */
+function explained(transaction: Transaction): Json {
+  const receipt = transaction.status === 'COMMITTED' ? receiptJson(transaction) : null;
+  return { ...transactionJson(transaction), receipt };
 }
 
 /** One more than the page holds. */

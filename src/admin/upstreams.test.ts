@@ -35,6 +35,7 @@ describe('creating an upstream', () => {
       has_credential: true,
       headers_timeout_ms: 600_000,
       idle_timeout_ms: 300_000,
+      quirks: expect.objectContaining({ max_tokens_member: 'max_completion_tokens' }),
       created_at: expect.any(String),
     });
     expect(await plane.make('GET', `/upstreams/${sent.id}`)).toEqual(body);
@@ -82,6 +83,20 @@ describe('creating an upstream', () => {
     expect(await seen()).toBe('https://eu.api.openai.com/v1');
   });
 
+  test('quirks start from what is known of the provider, and each can be set by name', async () => {
+    const sent = valid({ provider: 'xai' });
+    const known = await plane.make('POST', '/upstreams', sent);
+    expect(known.quirks).toMatchObject({ reasoning_is_outside: true, unknown_members: 'refuse' });
+    const set = await plane.make('POST', '/upstreams', { ...sent, quirks: { unknown_members: 'pass' } });
+    expect(set.quirks).toEqual({ ...known.quirks, unknown_members: 'pass' });
+    // What isn't sent stays; an empty object returns to what is known.
+    expect((await plane.make('POST', '/upstreams', sent)).quirks).toEqual(set.quirks);
+    expect((await plane.make('POST', '/upstreams', { ...sent, quirks: {} })).quirks).toEqual(known.quirks);
+    const { status, body } = await plane.send('POST', '/upstreams', { ...sent, quirks: { mood: 'odd' } });
+    expect(status).toBe(400);
+    expect(body.error).toMatchObject({ param: 'quirks.mood', message: expect.stringMatching(/isn't known/) });
+  });
+
   test('no answer and no audit entry shows a credential', async () => {
     const sent = valid();
     const answers = [
@@ -121,22 +136,6 @@ describe('creating an upstream', () => {
     });
     expect(status).toBe(400);
     expect(await plane.store.listUpstreams()).toEqual(before);
-  });
-
-  test('dialects that would leave a model without a shared one are 400, naming the model', async () => {
-    const [one, other] = [valid(), valid()];
-    for (const upstream of [one, other]) await plane.make('POST', '/upstreams', upstream);
-    await plane.make('PUT', '/models/shared', {
-      routes: [one, other].map(({ id }) => ({ upstream: id, upstream_model: 'm' })),
-      rates: { per_request: '1' },
-    });
-    const { status, body } = await plane.send('POST', '/upstreams', {
-      ...one,
-      dialects: ['gemini.generate'],
-    });
-    expect(status).toBe(400);
-    expect(body.error).toMatchObject({ param: 'dialects', message: expect.stringContaining('"shared"') });
-    expect((await plane.make('GET', `/upstreams/${one.id}`)).dialects).toEqual(one.dialects);
   });
 });
 

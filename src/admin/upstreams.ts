@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { type DialectName, dialectNames, type NewUpstream, type ServedModel } from '../catalog/catalog.ts';
+import type { DialectName, NewUpstream } from '../catalog/catalog.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import type { UpstreamId } from '../domain/ids.ts';
+import type { QuirkOverrides } from '../domain/quirks.ts';
 import { type AdminCall, type AdminDependencies, adminCall, created, ok } from './admin-call.ts';
 import { wholePage } from './pages.ts';
-import { id, integer, matching, members, must, oneOf } from './validation.ts';
+import { flag, id, integer, matching, members, must, oneOf } from './validation.ts';
 import { upstreamJson } from './wire.ts';
 
 const defaultHeadersTimeoutMs = 600_000;
@@ -31,31 +32,61 @@ function isBaseUrl(text: string): boolean {
   return url.username === '' && url.password === '' && !/[?#\s]/.test(text);
 }
 
-const dialectsShape = must(`a list of dialects, without repetition, of: ${dialectNames.join(', ')}`);
-
-const newUpstream = members({
-  id,
-  provider: id.optional(),
-  dialects: z
-    .array(oneOf(dialectNames), dialectsShape)
-    .min(1, dialectsShape)
-    .refine((it) => new Set(it).size === it.length, dialectsShape),
-  base_url: baseUrl,
-  credential: matching(
-    /^[\x21-\x7e]{1,8192}$/,
-    "the provider's secret, printable ASCII without spaces, or absent where the provider wants none",
-  ).nullish(),
-  headers_timeout_ms: integer(1, day).default(defaultHeadersTimeoutMs),
-  idle_timeout_ms: integer(1, day).default(defaultIdleTimeoutMs),
+const quirks = members({
+  unknown_members: oneOf(['refuse', 'pass']).optional(),
+  takes_stream_options: flag.optional(),
+  max_tokens_member: oneOf(['max_tokens', 'max_completion_tokens']).optional(),
+  default_completion_tokens: integer(1, 100_000_000).nullish(),
+  reasoning_is_outside: flag.optional(),
+  hides_reasoning: flag.optional(),
+  cached_is_outside: oneOf(['always', 'never', 'when_larger']).optional(),
 });
 
-export function upstreamCalls({ catalog }: AdminDependencies): readonly AdminCall[] {
+function overridesOf(sent: z.output<typeof quirks>): QuirkOverrides {
+  const overrides = {
+    unknownMembers: sent.unknown_members,
+    takesStreamOptions: sent.takes_stream_options,
+    maxTokensMember: sent.max_tokens_member,
+    defaultCompletionTokens: sent.default_completion_tokens,
+    reasoningIsOutside: sent.reasoning_is_outside,
+    hidesReasoning: sent.hides_reasoning,
+    cachedIsOutside: sent.cached_is_outside,
+  };
+  return Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
+}
+
+function newUpstream(dialectNames: readonly DialectName[]) {
+  const shape = must(`a list of dialects, without repetition, of: ${dialectNames.join(', ')}`);
+  return members({
+    id,
+    provider: id.optional(),
+    dialects: z
+      .array(
+        z
+          .string(shape)
+          .refine((name) => dialectNames.includes(name), must(`one of ${dialectNames.join(', ')}`)),
+        shape,
+      )
+      .min(1, shape)
+      .refine((it) => new Set(it).size === it.length, shape),
+    base_url: baseUrl,
+    credential: matching(
+      /^[\x21-\x7e]{1,8192}$/,
+      "the provider's secret, printable ASCII without spaces, or absent where the provider wants none",
+    ).nullish(),
+    headers_timeout_ms: integer(1, day).default(defaultHeadersTimeoutMs),
+    idle_timeout_ms: integer(1, day).default(defaultIdleTimeoutMs),
+    quirks: quirks.optional(),
+  });
+}
+
+export function upstreamCalls({ catalog, dialectNames }: AdminDependencies): readonly AdminCall[] {
   return [
     adminCall({
       method: 'POST',
       path: '/upstreams',
       changesCatalog: true,
-      body: newUpstream,
+      body: newUpstream(dialectNames),
       handle: async ({ body, actor }) => {
         const before = (await catalog.listUpstreams()).find((one) => one.id === body.id);
         const draft: NewUpstream = {
@@ -67,9 +98,10 @@ export function upstreamCalls({ catalog }: AdminDependencies): readonly AdminCal
           credential: body.credential === undefined ? (before?.credential ?? null) : body.credential,
           headersTimeoutMs: body.headers_timeout_ms,
           idleTimeoutMs: body.idle_timeout_ms,
+          // Absent, they stay likewise; `{}` returns to what is known of the provider.
+          quirkOverrides:
+            body.quirks === undefined ? (before?.quirkOverrides ?? {}) : overridesOf(body.quirks),
         };
-        const stranded = strandedModel(await catalog.listModels(), draft);
-        if (stranded !== undefined) return strands(stranded);
         const { credential, ...visible } = draft;
         const upstream = await catalog.putUpstream(draft, {
           actor,
@@ -95,27 +127,6 @@ export function upstreamCalls({ catalog }: AdminDependencies): readonly AdminCal
       },
     }),
   ];
-}
-
-/** The dialects that all of these speak: in others, a model's routes couldn't stand in for one another. */
-export function sharedDialects(upstreams: readonly Pick<NewUpstream, 'dialects'>[]): readonly DialectName[] {
-  return dialectNames.filter((dialect) => upstreams.every(({ dialects }) => dialects.includes(dialect)));
-}
-
-/** A model that would no longer have a dialect which all its upstreams share. */
-function strandedModel(models: readonly ServedModel[], changed: NewUpstream): ServedModel | undefined {
-  return models.find(({ targets }) => {
-    const upstreams = targets.map(({ upstream }) => (upstream.id === changed.id ? changed : upstream));
-    return upstreams.includes(changed) && sharedDialects(upstreams).length === 0;
-  });
-}
-
-function strands({ name }: ServedModel): Refusal {
-  return refusal(
-    'REQUEST_INVALID',
-    `\`dialects\` would leave model "${name}" without a dialect that all its routes share. Nothing was changed; PUT the model with other routes first.`,
-    { param: 'dialects' },
-  );
 }
 
 function unknownUpstream(upstreamId: string): Refusal {

@@ -165,3 +165,5 @@ export const dayOrMoment = z
 export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
   return z.enum(words, must(`one of ${words.join(', ')}`));
 }
+
+export const flag = z.boolean(must('true or false'));

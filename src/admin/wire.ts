@@ -1,6 +1,7 @@
-import type { ApiKey, AuditRecord, ServedModel, Tenant, Upstream } from '../catalog/catalog.ts';
+import type { ApiKey, AuditRecord, BookPrice, ServedModel, Tenant, Upstream } from '../catalog/catalog.ts';
 import { formatAmount, formatRate, nano } from '../domain/money.ts';
 import { rateCardAt } from '../domain/pricing.ts';
+import type { Quirks } from '../domain/quirks.ts';
 import { periodAt, type QuotaProjection, usedInDay, usedInMonth } from '../domain/quota.ts';
 import type { Transaction } from '../domain/transaction.ts';
 import type { TenantSnapshot } from '../ledger/ledger.ts';
@@ -75,12 +76,25 @@ export function upstreamJson(upstream: Upstream): Json {
     has_credential: upstream.credential !== null,
     headers_timeout_ms: upstream.headersTimeoutMs,
     idle_timeout_ms: upstream.idleTimeoutMs,
+    quirks: quirksJson(upstream.quirks),
     created_at: isoOf(upstream.createdAt),
   };
 }
 
-/** A model with the prices in force; null where it has none yet. */
-export function modelJson(model: ServedModel, nowMs: number): Json {
+function quirksJson(quirks: Quirks): Json {
+  return {
+    unknown_members: quirks.unknownMembers,
+    takes_stream_options: quirks.takesStreamOptions,
+    max_tokens_member: quirks.maxTokensMember,
+    default_completion_tokens: quirks.defaultCompletionTokens,
+    reasoning_is_outside: quirks.reasoningIsOutside,
+    hides_reasoning: quirks.hidesReasoning,
+    cached_is_outside: quirks.cachedIsOutside,
+  };
+}
+
+/** A model with the prices in force; where it has none of its own, the published ones are. */
+export function modelJson(model: ServedModel, published: BookPrice | undefined, nowMs: number): Json {
   const card = rateCardAt(model.rateCards, nowMs);
   return {
     name: model.name,
@@ -90,9 +104,18 @@ export function modelJson(model: ServedModel, nowMs: number): Json {
       weight: route.weight,
       priority: route.priority,
       when_client_gone: route.whenClientGone,
+      cost_rates: optional(route.costRates, ratesJson),
     })),
-    rates: card === undefined ? null : ratesJson(card.rates),
+    rates: card === undefined ? null : ratesJson(card),
     rates_effective_from: card === undefined ? null : new Date(card.effectiveFromMs).toISOString(),
+    published_rates:
+      published === undefined ? null : { source: published.source, rates: ratesJson(published.prices) },
+    scheduled_rates: model.rateCards
+      .filter(({ effectiveFromMs }) => effectiveFromMs > nowMs)
+      .map(({ effectiveFromMs, ...prices }) => ({
+        effective_from: new Date(effectiveFromMs).toISOString(),
+        rates: ratesJson(prices),
+      })),
     max_input_tokens: model.maxInputTokens,
     max_output_tokens: model.maxOutputTokens,
     created_at: isoOf(model.createdAt),
@@ -100,7 +123,7 @@ export function modelJson(model: ServedModel, nowMs: number): Json {
 }
 
 /** The columns of the ledger's row; those that its status has no value for are null. */
-export function transactionJson(transaction: Transaction): Json {
+export function transactionJson(transaction: Transaction): { readonly [column: string]: Json } {
   const committed = transaction.status === 'COMMITTED' ? transaction : null;
   return {
     id: transaction.id,

@@ -23,6 +23,9 @@ class HeldStore implements Catalog {
   findAdmin(secretHash: SecretHash) {
     return this.#answer(this.admins.get(secretHash));
   }
+  findPrice() {
+    return this.#answer(undefined);
+  }
   listModels() {
     return this.#answer([...this.models.values()]);
   }

@@ -1,6 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
 import type { SecretHash } from '../domain/ids.ts';
-import type { Catalog, CatalogStore, Credentials, ServedModel } from './catalog.ts';
+import type { BookPrice, Catalog, CatalogStore, Credentials, ServedModel } from './catalog.ts';
 import { LookupCache } from './lookup-cache.ts';
 import { LookupGate } from './lookup-gate.ts';
 
@@ -17,10 +17,14 @@ export interface CachedCatalog extends Catalog, Pick<CatalogStore, 'findAdmin'> 
   invalidate(): void;
 }
 
+/** In no id of a provider. */
+const nameSeparator = '\n';
+
 /** Short, for what doesn't exist may be created by another process at any moment. */
 const maxAgeMissingMs = 2_000;
 const maxMissing = 10_000;
 const maxModels = 10_000;
+const maxPrices = 10_000;
 const maxAdmins = 1_000;
 
 /**
@@ -55,6 +59,17 @@ export function createCachedCatalog({
     gate: modelGate,
     maxFound: 1,
   });
+  const prices = new LookupCache<string, BookPrice>({
+    ...bounds,
+    // A model without a published price is the normal case, and an import invalidates.
+    maxAgeMissingMs: maxAgeMs,
+    find: (name) => {
+      const end = name.indexOf(nameSeparator);
+      return store.findPrice(name.slice(0, end), name.slice(end + 1));
+    },
+    gate: modelGate,
+    maxFound: maxPrices,
+  });
   const admins = new LookupCache<SecretHash, { readonly name: string }>({
     ...bounds,
     find: async (secretHash) => {
@@ -68,9 +83,10 @@ export function createCachedCatalog({
     findApiKey: (secretHash) => apiKeys.get(secretHash),
     findModel: (name) => models.get(name),
     listModels: async () => (await lists.get('all')) ?? [],
+    findPrice: (provider, model) => prices.get(`${provider}${nameSeparator}${model}`),
     findAdmin: async (secretHash) => (await admins.get(secretHash))?.name,
     invalidate: () => {
-      for (const cache of [apiKeys, models, lists, admins]) cache.clear();
+      for (const cache of [apiKeys, models, lists, prices, admins]) cache.clear();
     },
   };
 }

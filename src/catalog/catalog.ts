@@ -1,16 +1,9 @@
 import type { ApiKeyId, SecretHash, TenantId, UpstreamId } from '../domain/ids.ts';
-import type { RateCard } from '../domain/pricing.ts';
+import type { PriceList, RateCard } from '../domain/pricing.ts';
+import type { QuirkOverrides, Quirks } from '../domain/quirks.ts';
 
-/** Wire formats, as DESIGN.md section 2 names them. */
-export const dialectNames = [
-  'openai.chat',
-  'openai.responses',
-  'openai.embeddings',
-  'openai.completions',
-  'anthropic.messages',
-  'gemini.generate',
-] as const;
-export type DialectName = (typeof dialectNames)[number];
+/** A wire format, as DESIGN.md section 2 names them: those that there are stand in `dialects/dialects.ts`. */
+export type DialectName = string;
 
 export interface Tenant {
   readonly id: TenantId;
@@ -57,6 +50,10 @@ export interface Upstream {
   readonly headersTimeoutMs: number;
   /** How long the response may pause between two reads. */
   readonly idleTimeoutMs: number;
+  /** What its admin set of the quirks, in place of what is known of the provider. */
+  readonly quirkOverrides: QuirkOverrides;
+  /** In what it differs from the wire format's own provider. */
+  readonly quirks: Quirks;
   readonly createdAt: Date;
 }
 
@@ -73,12 +70,14 @@ export interface Route {
   /** Smaller is tried first. */
   readonly priority: number;
   readonly whenClientGone: ClientGonePolicy;
+  /** What the provider charges us on this route; null: what the price book says, if it knows. */
+  readonly costRates: PriceList | null;
 }
 
 export interface Model {
   readonly name: string;
   readonly routes: readonly Route[];
-  /** By `effectiveFromMs`; empty means not priced. */
+  /** By `effectiveFromMs`; where none is in force, the price book's price of the first route counts. */
   readonly rateCards: readonly RateCard[];
   /** The longest prompt that is served, in tokens: beyond it the rate cards don't hold; null is any. */
   readonly maxInputTokens: number | null;
@@ -97,10 +96,28 @@ export interface Target {
   readonly upstream: Upstream;
 }
 
+/** A price that somebody published, and what else the price book knows of the model. */
+export interface BookPrice {
+  readonly prices: PriceList;
+  readonly maxInputTokens: number | null;
+  readonly maxOutputTokens: number | null;
+  /** Where the price is from, for instance "genai-prices" or "litellm". */
+  readonly source: string;
+}
+
+/** A price that was imported into the price book. */
+export interface PublishedPrice extends BookPrice {
+  readonly provider: string;
+  /** The provider's own name of it. */
+  readonly model: string;
+}
+
 /** What the data plane reads. Answers may be as old as the cache's bound. */
 export interface Catalog {
   findApiKey(secretHash: SecretHash): Promise<Credentials | undefined>;
   findModel(name: string): Promise<ServedModel | undefined>;
+  /** The price book's price of a provider's model; undefined where it has none. */
+  findPrice(provider: string, model: string): Promise<BookPrice | undefined>;
   /** Every model, by name. */
   listModels(): Promise<readonly ServedModel[]>;
 }
@@ -115,7 +132,7 @@ export interface NewApiKey {
   readonly expiresAt: Date | null;
 }
 
-export type NewUpstream = Omit<Upstream, 'createdAt'>;
+export type NewUpstream = Omit<Upstream, 'createdAt' | 'quirks'>;
 
 export interface NewModel {
   readonly name: string;
@@ -178,6 +195,10 @@ export interface CatalogStore extends Catalog {
   listUpstreams(): Promise<readonly Upstream[]>;
   /** Creates it or replaces what it was. */
   putModel(model: NewModel, audit: AuditEntry): Promise<ServedModel | UnknownUpstreams>;
+  /** Imported prices, by provider and model. */
+  listPrices(): Promise<readonly PublishedPrice[]>;
+  /** Adds them, or puts them in the place of those of the same provider and model. */
+  putPrices(prices: readonly PublishedPrice[], audit: AuditEntry): Promise<void>;
   /** Whether the secret is an admin's; the name of its holder then. */
   findAdmin(secretHash: SecretHash): Promise<string | undefined>;
   hasAdmin(): Promise<boolean>;

@@ -6,6 +6,7 @@ import type { ApiKeyId, TenantId, UpstreamId } from '../domain/ids.ts';
 import { hashSecret } from '../domain/ids.ts';
 import { parseRate } from '../domain/money.ts';
 import { rateCardAt } from '../domain/pricing.ts';
+import { quirksOf } from '../domain/quirks.ts';
 import type { Driver } from '../ledger/drivers/driver.ts';
 import { openPglite } from '../ledger/drivers/pglite.ts';
 import { migrate } from '../ledger/migrations/migrations.ts';
@@ -81,6 +82,7 @@ function newUpstream(id: string, changes: Partial<NewUpstream> = {}): NewUpstrea
     credential: 'sk-very-secret',
     headersTimeoutMs: 600_000,
     idleTimeoutMs: 300_000,
+    quirkOverrides: {},
     ...changes,
   };
 }
@@ -100,6 +102,7 @@ function newModel(name: string, upstreams: readonly UpstreamId[], input: string 
       weight: index + 1,
       priority: index,
       whenClientGone: index === 0 ? 'cancel' : 'drain',
+      costRates: null,
     })),
     rateCard:
       input === null
@@ -260,7 +263,7 @@ describe('upstreams', () => {
       idleTimeoutMs: 2,
     });
     const replaced = await catalog.putUpstream(replacement, audit('upstream.put', id));
-    expect(replaced).toEqual({ ...replacement, createdAt });
+    expect(replaced).toEqual({ ...replacement, quirks: quirksOf(replacement.provider), createdAt });
     expect((await catalog.listUpstreams()).find((one) => one.id === id)).toEqual(replaced);
     expect(await auditOf(id)).toEqual(['upstream.put', 'upstream.put']);
   });
@@ -275,7 +278,11 @@ describe('models', () => {
     expect(served).toMatchObject({ name, maxOutputTokens: 4096, createdAt: new Date(nowMs) });
     expect(served.routes).toEqual(model.routes);
     expect(served.targets.map((target) => target.upstream.id)).toEqual([second, first]);
-    expect(served.targets[0]?.upstream).toEqual({ ...newUpstream(second), createdAt: new Date(nowMs) });
+    expect(served.targets[0]?.upstream).toEqual({
+      ...newUpstream(second),
+      quirks: quirksOf('openai'),
+      createdAt: new Date(nowMs),
+    });
     expect(served.rateCards).toEqual([model.rateCard]);
     expect(await catalog.findModel(name)).toEqual(served);
     expect((await catalog.listModels()).find((one) => one.name === name)).toEqual(served);
@@ -331,6 +338,22 @@ describe('models', () => {
     nowMs += 60_000;
     const served = await catalog.findModel(name);
     expect(rateCardAt(served?.rateCards ?? [], nowMs)?.rates.input).toBe(parseRate('2', 1_000_000));
+  });
+
+  test('a card announced for later waits for its day, and one put meanwhile counts until then', async () => {
+    const name = unique('model');
+    const upstreams = [await upstream()];
+    await put(newModel(name, upstreams, '1'));
+    const later = nowMs + 86_400_000;
+    const announced = newModel(name, upstreams, '3');
+    await put({ ...announced, rateCard: { ...announced.rateCard!, effectiveFromMs: later } });
+    nowMs += 1000;
+    const served = await put(newModel(name, upstreams, '2'));
+    const at = (ms: number) => rateCardAt(served.rateCards, ms)?.rates.input;
+    expect(at(nowMs - 1)).toBe(parseRate('1', 1_000_000));
+    expect(at(nowMs)).toBe(parseRate('2', 1_000_000));
+    expect(at(later - 1)).toBe(parseRate('2', 1_000_000));
+    expect(at(later)).toBe(parseRate('3', 1_000_000));
   });
 
   test('the same prices again add no card', async () => {

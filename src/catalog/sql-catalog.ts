@@ -16,6 +16,7 @@ import type {
 } from './catalog.ts';
 import { insertAudit, insertAuditOnce, selectAudit } from './sql-audit.ts';
 import { putModel, selectModels } from './sql-models.ts';
+import { putPrices, selectPrice, selectPrices } from './sql-prices.ts';
 import { putUpstream, selectUpstreams } from './sql-upstreams.ts';
 
 type QuotaInsert = Insertable<Schema['tenant_quota']>;
@@ -60,6 +61,9 @@ export function createSqlCatalog({ db, clock = systemClock }: SqlCatalogOptions)
     putUpstream: (upstream, audit) => putUpstream(db, upstream, audit, now()),
     listUpstreams: () => selectUpstreams(db),
     putModel: (model, audit) => putModel(db, model, audit, now()),
+    findPrice: (provider, model) => selectPrice(db, provider, model),
+    listPrices: () => selectPrices(db),
+    putPrices: (prices, audit) => putPrices(db, prices, audit, now()),
 
     findAdmin: async (secretHash) => {
       const row = await db

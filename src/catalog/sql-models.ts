@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import type { UpstreamId } from '../domain/ids.ts';
-import type { Rate } from '../domain/money.ts';
-import type { RateCard, Rates } from '../domain/pricing.ts';
+import { decodePriceList, encodePriceList, type PriceListJson } from '../domain/price-list-json.ts';
+import type { RateCard } from '../domain/pricing.ts';
 import type { Schema } from '../ledger/schema.ts';
 import type {
   AuditEntry,
@@ -16,13 +16,12 @@ import type {
 import { insertAudit } from './sql-audit.ts';
 import { decodeUpstream, type UpstreamRow } from './sql-upstreams.ts';
 
-type RatesJson = Readonly<Record<string, string>>;
-
 interface RouteRow extends UpstreamRow {
   readonly upstream_model: string;
   readonly weight: number;
   readonly priority: number;
   readonly when_client_gone: string;
+  readonly cost_rates: PriceListJson | null;
 }
 
 function decodeTarget(row: RouteRow): Target {
@@ -33,17 +32,13 @@ function decodeTarget(row: RouteRow): Target {
     weight: row.weight,
     priority: row.priority,
     whenClientGone: row.when_client_gone as ClientGonePolicy,
+    costRates: row.cost_rates === null ? null : decodePriceList(row.cost_rates),
   };
   return { route, upstream };
 }
 
-function decodeRateCard(row: { effective_from: Date | string; rates: RatesJson }): RateCard {
-  const rates = Object.entries(row.rates).map(([usageClass, rate]) => [usageClass, BigInt(rate) as Rate]);
-  return { effectiveFromMs: new Date(row.effective_from).getTime(), rates: Object.fromEntries(rates) };
-}
-
-function encodeRates(rates: Rates): RatesJson {
-  return Object.fromEntries(Object.entries(rates).map(([usageClass, rate]) => [usageClass, String(rate)]));
+function decodeRateCard(row: { effective_from: Date | string; rates: PriceListJson }): RateCard {
+  return { effectiveFromMs: new Date(row.effective_from).getTime(), ...decodePriceList(row.rates) };
 }
 
 /**
@@ -62,7 +57,13 @@ export async function selectModels(db: Kysely<Schema>, name?: string): Promise<r
         eb
           .selectFrom('route')
           .innerJoin('upstream', 'upstream.id', 'route.upstream')
-          .select(['route.upstream_model', 'route.weight', 'route.priority', 'route.when_client_gone'])
+          .select([
+            'route.upstream_model',
+            'route.weight',
+            'route.priority',
+            'route.when_client_gone',
+            'route.cost_rates',
+          ])
           .selectAll('upstream')
           .whereRef('route.model', '=', 'model.name')
           .orderBy('route.position'),
@@ -140,17 +141,18 @@ async function replaceRoutes(db: Kysely<Schema>, model: NewModel): Promise<void>
     weight: route.weight,
     priority: route.priority,
     when_client_gone: route.whenClientGone,
+    cost_rates: route.costRates === null ? null : JSON.stringify(encodePriceList(route.costRates)),
   }));
   await db.insertInto('route').values(rows).execute();
 }
 
 /**
- * Adds the card unless the newest one has the same prices. It begins after the newest one even where
- * both were made in one millisecond, or the clock stepped back: cards of one millisecond differ by
- * microseconds, which a reader sees as their order.
+ * Adds the card unless the one that it would follow has the same prices. It begins after that one even
+ * where both were made in one millisecond, or the clock stepped back: cards of one millisecond differ by
+ * microseconds, which a reader sees as their order. Cards announced for later stay where they are.
  */
 async function addRateCard(db: Kysely<Schema>, model: string, card: RateCard, at: Date): Promise<void> {
-  const rates = JSON.stringify(encodeRates(card.rates));
+  const rates = JSON.stringify(encodePriceList(card));
   const from = new Date(card.effectiveFromMs);
   await sql`
     INSERT INTO rate_card (model, effective_from, rates, created_at)
@@ -160,7 +162,8 @@ async function addRateCard(db: Kysely<Schema>, model: string, card: RateCard, at
     FROM (SELECT) AS one
     LEFT JOIN LATERAL (
       SELECT effective_from, rates FROM rate_card
-      WHERE model = ${model} ORDER BY effective_from DESC LIMIT 1
+      WHERE model = ${model} AND effective_from <= greatest(${from}::timestamptz, created_at + interval '1 second')
+      ORDER BY effective_from DESC LIMIT 1
     ) AS newest ON true
     WHERE newest.rates IS DISTINCT FROM ${rates}::jsonb`.execute(db);
 }

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { UpstreamId } from '../domain/ids.ts';
+import { type QuirkOverrides, quirksOf } from '../domain/quirks.ts';
 import type { Schema } from '../ledger/schema.ts';
 import type { AuditEntry, DialectName, NewUpstream, Upstream } from './catalog.ts';
 import { insertAudit } from './sql-audit.ts';
@@ -13,6 +14,7 @@ export interface UpstreamRow {
   readonly credential: string | null;
   readonly headers_timeout_ms: number;
   readonly idle_timeout_ms: number;
+  readonly quirks: QuirkOverrides;
   readonly created_at: Date | string;
 }
 
@@ -25,6 +27,8 @@ export function decodeUpstream(row: UpstreamRow): Upstream {
     credential: row.credential,
     headersTimeoutMs: row.headers_timeout_ms,
     idleTimeoutMs: row.idle_timeout_ms,
+    quirkOverrides: row.quirks,
+    quirks: quirksOf(row.provider, row.quirks),
     createdAt: new Date(row.created_at),
   };
 }
@@ -48,6 +52,7 @@ export function putUpstream(
       credential: upstream.credential,
       headers_timeout_ms: upstream.headersTimeoutMs,
       idle_timeout_ms: upstream.idleTimeoutMs,
+      quirks: JSON.stringify(upstream.quirkOverrides),
       updated_at: at,
     };
     const row = await trx

@@ -8,7 +8,6 @@ export type NanoUsd = bigint & { readonly [nanoUsd]: true };
 export type Rate = bigint & { readonly [rate]: true };
 
 const nanoDigits = 9;
-const nanoPerUnit = 10n ** BigInt(nanoDigits);
 
 /** `NUMERIC(20,9)` holds eleven digits before the point; anything larger is refused at the edge. */
 const amountLimit = 10n ** 20n;
@@ -51,12 +50,33 @@ export function parseAmount(text: string): NanoUsd {
   return amount as NanoUsd;
 }
 
+/** Writes an integer that counts 10^-`decimals` as a decimal string without trailing zeros. */
+export function formatScaled(value: bigint, decimals: number): string {
+  const magnitude = (value < 0n ? -value : value).toString().padStart(decimals + 1, '0');
+  const fraction = magnitude.slice(-decimals).replace(/0+$/, '');
+  return `${value < 0n ? '-' : ''}${magnitude.slice(0, -decimals)}${fraction === '' ? '' : `.${fraction}`}`;
+}
+
 /** Writes nano as a decimal string in the currency's unit, without trailing zeros: "99.9995", "0", "-0.5". */
 export function formatAmount(amount: NanoUsd): string {
-  const magnitude = amount < 0n ? -amount : amount;
-  const whole = magnitude / nanoPerUnit;
-  const fraction = (magnitude % nanoPerUnit).toString().padStart(nanoDigits, '0').replace(/0+$/, '');
-  return `${amount < 0n ? '-' : ''}${whole}${fraction === '' ? '' : `.${fraction}`}`;
+  return formatScaled(amount, nanoDigits);
+}
+
+/**
+ * A JSON number as an amount, to the nearest nano, half to even: what a provider says that it charged.
+ * Its shortest decimal form is the one that was sent.
+ * @param unitDigits decimals of the number's unit below the currency's: 0 for dollars, 10 for xAI's ticks
+ * @returns null for what is no finite number, negative, or too large an amount
+ */
+export function nearestAmount(value: unknown, unitDigits = 0): NanoUsd | null {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) return null;
+  const match = /^(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(value));
+  if (match === null) return null;
+  const [, whole, fraction = '', exponent = '0'] = match;
+  const digits = BigInt(`${whole}${fraction}`);
+  const scale = nanoDigits - unitDigits - fraction.length + Number(exponent);
+  const amount = scale >= 0 ? digits * 10n ** BigInt(scale) : divideHalfEven(digits, 10n ** BigInt(-scale));
+  return amount < amountLimit ? nano(amount) : null;
 }
 
 /**

@@ -3,27 +3,41 @@ import { describe, expect, it } from 'vitest';
 import { formatAmount, nano, parseAmount, parseRate, type Rate } from './money.ts';
 import {
   affordableOutput,
-  charge,
+  charge as chargeUsed,
+  type Expected,
   holdRates,
+  type PriceList,
   type Rates,
   rateCardAt,
+  selectRates,
   unitMultiplierPpm,
   worstCharge,
 } from './pricing.ts';
 import { inputTokens, outputTokens, type Usage } from './usage.ts';
 
 const small: Rates = { input: parseRate('0.001', 1_000), output: parseRate('0.002', 1_000) };
+const perMillion = (text: string) => parseRate(text, 1_000_000);
+
+const charge = (usage: Usage, rates: Rates, multiplierPpm = unitMultiplierPpm) =>
+  chargeUsed({ usage }, { rates }, multiplierPpm);
+
+const expecting = (inputTokens: number, changes: Partial<Expected> = {}): Expected => ({
+  inputTokens,
+  units: {},
+  serviceTier: null,
+  ...changes,
+});
 
 describe('a charge', () => {
   it('of 100 input and 200 output tokens at 0.001 and 0.002 per 1k is 0.0005', () => {
-    const { amount, fallbacks } = charge({ input: 100, output: 200 }, small, unitMultiplierPpm);
+    const { amount, fallbacks } = charge({ input: 100, output: 200 }, small);
     expect(formatAmount(amount)).toBe('0.0005');
     expect(fallbacks).toEqual([]);
   });
 
   it('is divided once, half to even, over all classes together', () => {
     const rates: Rates = { input: 1n as Rate, output: 1n as Rate };
-    const at = (input: number, output: number) => charge({ input, output }, rates, unitMultiplierPpm).amount;
+    const at = (input: number, output: number) => charge({ input, output }, rates).amount;
     expect(at(250_000, 250_000)).toBe(0n);
     expect(at(250_000, 250_001)).toBe(1n);
     expect(at(750_000, 750_000)).toBe(2n);
@@ -34,87 +48,175 @@ describe('a charge', () => {
     expect(formatAmount(charge({ input: 1_000_000 }, small, 0n).amount)).toBe('0');
   });
 
-  it('adds the price of the request itself', () => {
-    const rates: Rates = { requests: parseRate('0.01', 1) };
-    expect(formatAmount(charge({ requests: 1 }, rates, unitMultiplierPpm).amount)).toBe('0.01');
+  it('adds the price of the request itself, and of each unit of a tool', () => {
+    const rates: Rates = { requests: parseRate('0.01', 1), web_search: parseRate('0.0125', 1) };
+    expect(formatAmount(charge({ requests: 1, web_search: 3 }, rates).amount)).toBe('0.0475');
   });
 
   it('charges a class without a price as its plain sibling, and says so', () => {
-    const usage: Usage = { cache_read: 10, reasoning: 20, cache_write_1h: 5, requests: 1 };
-    const { amount, fallbacks } = charge(usage, small, unitMultiplierPpm);
-    expect(amount).toBe(charge({ input: 15, output: 20 }, small, unitMultiplierPpm).amount);
+    const usage: Usage = {
+      cache_read: 10,
+      reasoning: 20,
+      cache_write_1h: 5,
+      cache_read_audio: 1,
+      requests: 1,
+    };
+    const { amount, fallbacks } = charge(usage, small);
+    expect(amount).toBe(charge({ input: 16, output: 20 }, small).amount);
     expect(fallbacks).toEqual([
       { usageClass: 'cache_read', chargedAs: 'input' },
       { usageClass: 'reasoning', chargedAs: 'output' },
       { usageClass: 'cache_write_1h', chargedAs: 'input' },
+      { usageClass: 'cache_read_audio', chargedAs: 'input' },
     ]);
   });
 
-  it('marks a class that nothing fits', () => {
-    expect(charge({ web_search: 3 }, small, unitMultiplierPpm)).toEqual({
+  it('marks a class that nothing fits, and still lists it', () => {
+    expect(charge({ web_search: 3 }, small)).toMatchObject({
       amount: 0n,
+      lines: [{ usageClass: 'web_search', units: 3, rate: null, chargedAs: null }],
       fallbacks: [{ usageClass: 'web_search', chargedAs: null }],
     });
   });
 
-  it('equals a fraction of exact bigints for any usage and any rates', () => {
-    const classes = ['input', 'cache_read', 'cache_write_5m', 'output', 'reasoning', 'requests'] as const;
-    const counts = fc.record(Object.fromEntries(classes.map((name) => [name, fc.maxSafeNat()])));
-    const prices = fc.record(
-      Object.fromEntries(classes.map((name) => [name, fc.bigInt({ min: 0n, max: 10n ** 15n })])),
+  it('prices what another model used at that model’s price, and at the own one where it is not known', () => {
+    const other = {
+      model: 'judge',
+      usage: { output: 1_000_000 },
+      prices: { rates: { output: perMillion('7') } },
+    };
+    const { amount, lines } = chargeUsed(
+      { usage: { output: 1_000_000 }, otherModels: [other, { ...other, model: 'unknown', prices: null }] },
+      { rates: small },
+      unitMultiplierPpm,
     );
-    fc.assert(
-      fc.property(counts, prices, fc.bigInt({ min: 0n, max: 10n ** 7n }), (usage, rates, multiplier) => {
-        // The exact value is exact / 10^12; the charge is the nearest integer, the even one of two.
-        let exact = 0n;
-        for (const name of classes) exact += BigInt(usage[name]!) * rates[name]! * multiplier;
-        const { amount } = charge(usage, rates as Rates, multiplier);
-        const doubleDistance = 2n * (exact - amount * 10n ** 12n);
-        const magnitude = doubleDistance < 0n ? -doubleDistance : doubleDistance;
-        expect(magnitude <= 10n ** 12n).toBe(true);
-        if (magnitude === 10n ** 12n) expect(amount % 2n).toBe(0n);
-      }),
-      { numRuns: 1000 },
+    expect(formatAmount(amount)).toBe('11');
+    expect(lines.map(({ model }) => model)).toEqual([null, 'judge', 'unknown']);
+  });
+});
+
+const list: PriceList = {
+  rates: { input: perMillion('1'), cache_read: perMillion('0.1'), output: perMillion('10') },
+  tiers: [
+    { aboveInputTokens: 200_000, rates: { input: perMillion('2'), output: perMillion('15') } },
+    { aboveInputTokens: 500_000, rates: { input: perMillion('4') } },
+  ],
+  serviceTiers: {
+    flex: { rates: { input: perMillion('0.5'), output: perMillion('5') } },
+    priority: {
+      rates: { input: perMillion('3'), output: perMillion('30') },
+      tiers: [{ aboveInputTokens: 200_000, rates: { input: perMillion('6') } }],
+    },
+  },
+};
+
+describe('the rates of a price list', () => {
+  it.each([
+    ['a prompt up to the bound', 200_000, null, { input: '1', output: '10', above: null }],
+    ['a prompt one token above it', 200_001, null, { input: '2', output: '15', above: 200_000 }],
+    ['a prompt above the second', 500_001, null, { input: '4', output: '10', above: 500_000 }],
+    ['the flex tier', 1, 'flex', { input: '0.5', output: '5', above: null }],
+    ['the priority tier', 1, 'priority', { input: '3', output: '30', above: null }],
+    ['a long prompt at priority', 200_001, 'PRIORITY', { input: '6', output: '30', above: 200_000 }],
+    ['a tier that is the standard one', 1, 'on_demand', { input: '1', output: '10', above: null }],
+  ])('for %s', (_, length, serviceTier, { input, output, above }) => {
+    const selected = selectRates(list, length, serviceTier);
+    expect(selected.rates).toEqual({
+      input: perMillion(input),
+      output: perMillion(output),
+      cache_read: perMillion('0.1'),
+    });
+    expect(selected).toMatchObject({ aboveInputTokens: above, serviceTierIsPriced: true });
+  });
+
+  it('for a service tier without prices are the standard ones, and that is said', () => {
+    expect(selectRates(list, 1, 'scale')).toMatchObject({
+      rates: list.rates,
+      serviceTier: 'scale',
+      serviceTierIsPriced: false,
+    });
+  });
+
+  it('are chosen by the prompt with all that was read from a cache', () => {
+    const { lines, aboveInputTokens } = chargeUsed(
+      { usage: { input: 1, cache_read: 200_000, output: 1 } },
+      list,
+      unitMultiplierPpm,
     );
+    expect(aboveInputTokens).toBe(200_000);
+    expect(lines.map(({ rate }) => rate)).toEqual([perMillion('2'), perMillion('0.1'), perMillion('15')]);
   });
 });
 
 describe('a hold', () => {
-  it('covers the charge of any usage that stays within it', () => {
-    const rate = fc.bigInt({ min: 0n, max: 10n ** 12n });
+  it('covers the charge of any usage that stays within it, at any length and service tier', () => {
+    const rate = fc.bigInt({ min: 0n, max: 10n ** 12n }).map((value) => value as Rate);
     const count = fc.integer({ min: 0, max: 10 ** 6 });
+    const rates = fc.record(
+      { input: rate, cache_read: rate, cache_write_5m: rate, output: rate, reasoning: rate, requests: rate },
+      { requiredKeys: [] },
+    );
+    const tiers = fc
+      .uniqueArray(fc.record({ aboveInputTokens: count, rates }), {
+        selector: (tier) => tier.aboveInputTokens,
+        maxLength: 3,
+      })
+      .map((unordered) => unordered.toSorted((a, b) => a.aboveInputTokens - b.aboveInputTokens));
+    const tiered = fc.record({ rates, tiers }, { requiredKeys: ['rates'] });
+    const prices = fc
+      .tuple(tiered, fc.dictionary(fc.constantFrom('flex', 'priority'), tiered))
+      .map(([standard, serviceTiers]): PriceList => ({ ...standard, serviceTiers }));
+    const usage = fc.record({
+      input: count,
+      cache_read: count,
+      cache_write_5m: count,
+      output: count,
+      reasoning: count,
+      requests: fc.constant(1),
+    });
+    const tier = fc.constantFrom(null, 'flex', 'priority', 'other');
     fc.assert(
-      fc.property(
-        fc.record({ input: rate, cache_read: rate, cache_write_5m: rate, output: rate, reasoning: rate }),
-        fc.record({
-          input: count,
-          cache_read: count,
-          cache_write_5m: count,
-          output: count,
-          reasoning: count,
-        }),
-        (rates, usage) => {
-          const hold = worstCharge(
-            inputTokens(usage),
-            outputTokens(usage),
-            holdRates(rates as Rates),
-            unitMultiplierPpm,
-          );
-          expect(charge(usage, rates as Rates, unitMultiplierPpm).amount <= hold).toBe(true);
-        },
-      ),
+      fc.property(prices, usage, tier, fc.boolean(), (given, used, asked, served) => {
+        const tokens = inputTokens(used);
+        const bounds = holdRates([given], expecting(tokens, { serviceTier: asked }));
+        const hold = worstCharge(tokens, outputTokens(used), bounds, unitMultiplierPpm);
+        const serviceTier = served ? asked : null;
+        const { amount } = chargeUsed({ usage: used, serviceTier }, given, unitMultiplierPpm);
+        expect(amount <= hold).toBe(true);
+      }),
+      { numRuns: 2_000 },
     );
   });
 
+  it('is taken at the tier above where the estimate is just below its bound', () => {
+    expect(holdRates([list], expecting(150_000)).input).toBe(perMillion('1'));
+    expect(holdRates([list], expecting(195_000)).input).toBe(perMillion('2'));
+  });
+
+  it('is at the dearest of the models that the provider may use besides', () => {
+    const other = { rates: { input: perMillion('0.1'), output: perMillion('50') } };
+    expect(holdRates([list, other], expecting(100))).toMatchObject({
+      input: perMillion('1'),
+      output: perMillion('50'),
+    });
+  });
+
+  it('covers the units that a request may come to', () => {
+    const prices = { rates: { ...small, web_search: parseRate('0.01', 1) } };
+    const bounds = holdRates([prices], expecting(0, { units: { web_search: 5, file_search: 2 } }));
+    expect(formatAmount(worstCharge(0, 0, bounds, unitMultiplierPpm))).toBe('0.05');
+  });
+
   it('affords exactly the output that its inverse says', () => {
-    const rates = holdRates(small);
+    const rates = holdRates([{ rates: small }], expecting(100));
     const available = parseAmount('0.01');
     const output = affordableOutput(available, 100, rates, unitMultiplierPpm)!;
     expect(output).toBe(4950);
     expect(worstCharge(100, output, rates, unitMultiplierPpm) <= available).toBe(true);
     expect(worstCharge(100, output + 1, rates, unitMultiplierPpm) > available).toBe(true);
     expect(affordableOutput(nano(0n), 100, rates, unitMultiplierPpm)).toBe(-1);
-    expect(affordableOutput(available, 100, holdRates({ input: 1n as Rate }), unitMultiplierPpm)).toBeNull();
+    const free = holdRates([{ rates: { input: 1n as Rate } }], expecting(100));
+    expect(affordableOutput(available, 100, free, unitMultiplierPpm)).toBeNull();
   });
 });
 

@@ -1,13 +1,40 @@
 import { divideHalfEven, divideUp, type NanoUsd, nano, type Rate } from './money.ts';
-import type { Usage, UsageClass } from './usage.ts';
+import {
+  inputClasses,
+  inputTokens,
+  type ModelUsage,
+  outputClasses,
+  type Usage,
+  type UsageClass,
+} from './usage.ts';
 
 /** Prices by usage class, in nano per 1,000,000 units. A class that is absent has no price of its own. */
 export type Rates = Readonly<Partial<Record<UsageClass, Rate>>>;
 
-/** The prices of a model from a moment on. */
-export interface RateCard {
-  readonly effectiveFromMs: number;
+/** What changes for the whole of a request whose prompt is longer than a bound. */
+export interface RateTier {
+  /** Of all input classes together. */
+  readonly aboveInputTokens: number;
+  /** In place of the base rates; a class that is absent keeps its base rate. */
   readonly rates: Rates;
+}
+
+/** Rates that may depend on the prompt's length. */
+export interface TieredRates {
+  readonly rates: Rates;
+  /** By ascending bound. */
+  readonly tiers?: readonly RateTier[];
+}
+
+/** The prices of a model: its standard ones, and what other service tiers charge in their place. */
+export interface PriceList extends TieredRates {
+  /** By the name of the service tier: batch, flex, priority. */
+  readonly serviceTiers?: Readonly<Record<string, TieredRates>>;
+}
+
+/** The prices of a model from a moment on. */
+export interface RateCard extends PriceList {
+  readonly effectiveFromMs: number;
 }
 
 /** A class that occurred without a price of its own: what it was charged as, or null where nothing fits. */
@@ -16,9 +43,44 @@ export interface RateFallback {
   readonly chargedAs: UsageClass | null;
 }
 
-export interface Charge {
+/** One class of a charge: units times rate. */
+export interface ChargeLine {
+  readonly usageClass: UsageClass;
+  readonly units: number;
+  /** Nano per 1,000,000 units; null where no price fits, and nothing was charged. */
+  readonly rate: Rate | null;
+  /** The class whose rate it is: another one than `usageClass` where that has none. */
+  readonly chargedAs: UsageClass | null;
+  /** The model that used it, where it isn't the one that was asked for. */
+  readonly model: string | null;
+}
+
+/** Which of a model's prices were taken. */
+export interface Selection {
+  readonly rates: Rates;
+  /** The bound of the tier by the prompt's length; null: below all of them. */
+  readonly aboveInputTokens: number | null;
+  /** The service tier that served it; null where it was the standard one. */
+  readonly serviceTier: string | null;
+  /** Whether the service tier has prices of its own; else the standard ones were taken. */
+  readonly serviceTierIsPriced: boolean;
+}
+
+export interface Charge extends Omit<Selection, 'rates'> {
   readonly amount: NanoUsd;
+  /** The rates of the model that was asked for, as they were selected. */
+  readonly rates: Rates;
+  readonly lines: readonly ChargeLine[];
   readonly fallbacks: readonly RateFallback[];
+}
+
+/** What is to be priced. */
+export interface Used {
+  readonly usage: Usage;
+  /** What other models used, not part of `usage`; their prices, or null to take those of the model itself. */
+  readonly otherModels?: readonly (ModelUsage & { readonly prices: PriceList | null })[];
+  /** As upstream names it; null where it says nothing. */
+  readonly serviceTier?: string | null;
 }
 
 /** Parts per million: what a tenant pays of the listed price; 1,000,000 is the price itself. */
@@ -32,9 +94,28 @@ const fallbackClass: Readonly<Partial<Record<UsageClass, UsageClass>>> = {
   cache_write_5m: 'input',
   cache_write_1h: 'cache_write_5m',
   input_audio: 'input',
+  cache_read_audio: 'cache_read',
+  input_search: 'input',
   reasoning: 'output',
   output_audio: 'output',
+  output_image: 'output',
 };
+
+/** Names under which providers say that nothing special served it. */
+const standardTiers: ReadonlySet<string> = new Set([
+  '',
+  'auto',
+  'default',
+  'standard',
+  'standard_only',
+  'on_demand',
+]);
+
+/** The name of a service tier as rate cards have it; null for the standard one. */
+export function serviceTierName(tier: string | null | undefined): string | null {
+  const name = tier?.toLowerCase() ?? '';
+  return standardTiers.has(name) ? null : name;
+}
 
 interface FoundRate {
   readonly rate: Rate;
@@ -51,66 +132,140 @@ function findRate(rates: Rates, usageClass: UsageClass): FoundRate | null {
   return null;
 }
 
-interface Sum {
-  readonly scaled: bigint;
-  readonly fallbacks: readonly RateFallback[];
-}
-
-function sumCharges(usage: Usage, rates: Rates): Sum {
-  let scaled = 0n;
-  const fallbacks: RateFallback[] = [];
-  for (const [usageClass, count] of Object.entries(usage)) {
-    if (count === undefined || count === 0) continue;
-    const found = findRate(rates, usageClass);
-    // A model without a price per request is the normal case, not a missing price.
-    if (found === null && usageClass === 'requests') continue;
-    if (found?.usageClass !== usageClass) {
-      fallbacks.push({ usageClass, chargedAs: found?.usageClass ?? null });
-    }
-    if (found !== null) scaled += BigInt(count) * found.rate;
+function tierAt(tiers: readonly RateTier[] | undefined, tokens: number): RateTier | null {
+  let current: RateTier | null = null;
+  for (const tier of tiers ?? []) {
+    if (tokens > tier.aboveInputTokens) current = tier;
   }
-  return { scaled, fallbacks };
+  return current;
 }
 
 /**
- * The exact charge: units times rates, summed over the classes, times the multiplier, divided once,
- * half to even.
+ * The rates for a prompt of this length at this service tier. Each overrides what stands before it:
+ * base rates, the tier by length, the service tier, the service tier's own tier by length.
+ */
+export function selectRates(prices: PriceList, promptTokens: number, serviceTier: string | null): Selection {
+  const name = serviceTierName(serviceTier);
+  const special = name === null ? undefined : prices.serviceTiers?.[name];
+  const tier = tierAt(prices.tiers, promptTokens);
+  const specialTier = tierAt(special?.tiers, promptTokens);
+  return {
+    rates: { ...prices.rates, ...tier?.rates, ...special?.rates, ...specialTier?.rates },
+    aboveInputTokens: specialTier?.aboveInputTokens ?? tier?.aboveInputTokens ?? null,
+    serviceTier: name,
+    serviceTierIsPriced: name === null || special !== undefined,
+  };
+}
+
+function linesOf(usage: Usage, rates: Rates, model: string | null): ChargeLine[] {
+  return Object.entries(usage).flatMap(([usageClass, units]) => {
+    if (units === undefined || units === 0) return [];
+    const found = findRate(rates, usageClass);
+    // A model without a price per request is the normal case, not a missing price.
+    if (found === null && usageClass === 'requests') return [];
+    return [{ usageClass, units, rate: found?.rate ?? null, chargedAs: found?.usageClass ?? null, model }];
+  });
+}
+
+/**
+ * The exact charge of lines: units times rates, summed, times the multiplier, divided once, half to even.
  * @param multiplierPpm the tenant's multiplier in parts per million
  */
-export function charge(usage: Usage, rates: Rates, multiplierPpm: bigint): Charge {
-  const { scaled, fallbacks } = sumCharges(usage, rates);
-  const amount = divideHalfEven(scaled * multiplierPpm, unitsPerRate * unitMultiplierPpm);
-  return { amount: nano(amount), fallbacks };
+export function amountOf(
+  lines: readonly Pick<ChargeLine, 'units' | 'rate'>[],
+  multiplierPpm: bigint,
+): NanoUsd {
+  let scaled = 0n;
+  for (const { units, rate } of lines) scaled += BigInt(units) * (rate ?? 0n);
+  return nano(divideHalfEven(scaled * multiplierPpm, unitsPerRate * unitMultiplierPpm));
+}
+
+/** Prices what was used: at the rates for the length of its prompt and for what served it. */
+export function charge(used: Used, prices: PriceList, multiplierPpm: bigint): Charge {
+  const selected = selectRates(prices, inputTokens(used.usage), used.serviceTier ?? null);
+  const lines = linesOf(used.usage, selected.rates, null);
+  for (const { model, usage, prices: own } of used.otherModels ?? []) {
+    lines.push(
+      ...linesOf(
+        usage,
+        selectRates(own ?? prices, inputTokens(usage), used.serviceTier ?? null).rates,
+        model,
+      ),
+    );
+  }
+  const fallbacks = lines
+    .filter(({ usageClass, chargedAs }) => chargedAs !== usageClass)
+    .map(({ usageClass, chargedAs }) => ({ usageClass, chargedAs }));
+  return { ...selected, amount: amountOf(lines, multiplierPpm), lines, fallbacks };
 }
 
 /** The dearest rate among classes: a hold is placed before it is known which of them will occur. */
-function dearestRate(rates: Rates, classes: readonly UsageClass[]): Rate {
+function dearestRate(candidates: readonly Rates[], classes: readonly UsageClass[]): Rate {
   let dearest = 0n as Rate;
-  for (const usageClass of classes) {
-    const rate = findRate(rates, usageClass)?.rate;
-    if (rate !== undefined && rate > dearest) dearest = rate;
+  for (const rates of candidates) {
+    for (const usageClass of classes) {
+      const rate = findRate(rates, usageClass)?.rate;
+      if (rate !== undefined && rate > dearest) dearest = rate;
+    }
   }
   return dearest;
 }
 
-/** What bounds the charge of a request that hasn't run: the dearest rates its tokens can have, audio included. */
+/** What bounds the charge of a request that hasn't run. */
 export interface HoldRates {
+  /** The dearest that a token of the prompt, and of the answer, can have. */
   readonly input: Rate;
   readonly output: Rate;
-  readonly perRequest: Rate;
+  /** For the request itself and the units that it may come to, as a sum of units times rates. */
+  readonly fixed: bigint;
 }
 
-export function holdRates(rates: Rates): HoldRates {
+/** A request that hasn't run, as far as its price depends on it. */
+export interface Expected {
+  /** Upper estimate. */
+  readonly inputTokens: number;
+  readonly units: Usage;
+  /** As the client asks for it. */
+  readonly serviceTier: string | null;
+}
+
+/** An estimate may be this share of itself too low, so a prompt may still be of the tier above it. */
+const estimateMarginShare = 0.06;
+
+/** Every selection that a prompt of up to this length may come to. */
+function possibleRates(prices: PriceList, longest: number, serviceTier: string | null): readonly Rates[] {
+  const bounds = [prices, ...Object.values(prices.serviceTiers ?? {})].flatMap(({ tiers }) => tiers ?? []);
+  const lengths = [0, longest, ...bounds.map(({ aboveInputTokens }) => aboveInputTokens + 1)];
+  const reached = lengths.filter((length) => length <= longest);
+  // Asked for a service tier, a provider may still serve the standard one.
+  return [null, serviceTierName(serviceTier)].flatMap((tier) =>
+    reached.map((length) => selectRates(prices, length, tier).rates),
+  );
+}
+
+/**
+ * The dearest rates of all that may be taken: whatever tier the prompt turns out to be of, and whoever
+ * serves it.
+ * @param lists the model's own, and those of models that the provider may use besides
+ */
+export function holdRates(lists: readonly PriceList[], expected: Expected): HoldRates {
+  const { inputTokens: estimate, units, serviceTier } = expected;
+  const longest = estimate * (1 + estimateMarginShare);
+  const candidates = lists.flatMap((prices) => possibleRates(prices, longest, serviceTier));
+  let fixed = dearestRate(candidates, ['requests']) as bigint;
+  for (const [unit, count] of Object.entries(units)) {
+    fixed += BigInt(count ?? 0) * dearestRate(candidates, [unit]);
+  }
   return {
-    input: dearestRate(rates, ['input', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'input_audio']),
-    output: dearestRate(rates, ['output', 'reasoning', 'output_audio']),
-    perRequest: rates.requests ?? (0n as Rate),
+    input: dearestRate(candidates, inputClasses),
+    output: dearestRate(candidates, outputClasses),
+    fixed,
   };
 }
 
 /** The charge of one request with so many tokens at the dearest rates, rounded up. */
 export function worstCharge(input: number, output: number, rates: HoldRates, multiplierPpm: bigint): NanoUsd {
-  const scaled = BigInt(input) * rates.input + BigInt(output) * rates.output + rates.perRequest;
+  const scaled = BigInt(input) * rates.input + BigInt(output) * rates.output + rates.fixed;
   return nano(divideUp(scaled * multiplierPpm, unitsPerRate * unitMultiplierPpm));
 }
 
@@ -124,7 +279,7 @@ export function affordableOutput(
   rates: HoldRates,
   multiplierPpm: bigint,
 ): number | null {
-  const fixed = BigInt(input) * rates.input + rates.perRequest;
+  const fixed = BigInt(input) * rates.input + rates.fixed;
   const funds = available * unitsPerRate * unitMultiplierPpm - fixed * multiplierPpm;
   if (funds < 0n) return -1;
   const perToken = rates.output * multiplierPpm;

@@ -1,6 +1,7 @@
 import type { ApiKeyId, InstanceId, RequestHash, TenantId, TraceId, TransactionId } from './ids.ts';
 import type { NanoUsd, Rate } from './money.ts';
-import type { Rates } from './pricing.ts';
+import type { PriceList } from './pricing.ts';
+import type { Receipt } from './receipt.ts';
 import type { Usage, UsageMethod } from './usage.ts';
 
 export const transactionTypes = ['CHARGE', 'TOPUP', 'ADJUSTMENT', 'REFUND'] as const;
@@ -21,7 +22,8 @@ interface TransactionFacts {
   readonly holdAmount: NanoUsd | null;
   readonly provider: string | null;
   readonly model: string | null;
-  readonly rates: Rates | null;
+  /** While it is open, all that it may be priced by; once committed, the rates that it was priced by. */
+  readonly rates: PriceList | null;
   /** What the tenant pays of the rates, in parts per million. */
   readonly multiplierPpm: bigint | null;
   /** Listed prices per 1,000,000 tokens. */
@@ -53,6 +55,8 @@ export interface CommittedTransaction extends TransactionFacts {
   readonly outputTokens: number | null;
   /** What the provider charges us, where that is known. */
   readonly costAmount: NanoUsd | null;
+  /** How the amount came about; null for what was no request. */
+  readonly receipt: Receipt | null;
   /** Gapless per tenant, from 1. */
   readonly seq: number;
   readonly balanceBefore: NanoUsd;

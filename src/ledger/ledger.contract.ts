@@ -10,6 +10,7 @@ import {
   type TransactionId,
 } from '../domain/ids.ts';
 import { formatAmount, nano, parseAmount, parseRate } from '../domain/money.ts';
+import type { Receipt } from '../domain/receipt.ts';
 import type { Transaction, UsageRecord } from '../domain/transaction.ts';
 import type { Driver } from './drivers/driver.ts';
 import type { Commit, Deduction, Ledger, PendingDraft, TopUp, Void } from './ledger.ts';
@@ -26,6 +27,8 @@ const record: UsageRecord = {
   timeToFirstByteMs: 3.25,
 };
 
+const rates = { input: parseRate('0.001', 1000), output: parseRate('0.002', 1000) };
+
 function draftFor(tenantId: TenantId, changes: Partial<PendingDraft> = {}): PendingDraft {
   const traceId = (changes.traceId ?? randomUUIDv7()) as TraceId;
   return {
@@ -38,7 +41,7 @@ function draftFor(tenantId: TenantId, changes: Partial<PendingDraft> = {}): Pend
     currency: 'USD',
     provider: 'sim',
     model: 'sim-small',
-    rates: { input: parseRate('0.001', 1000), output: parseRate('0.002', 1000) },
+    rates: { rates },
     multiplierPpm: 1_000_000n,
     inputPrice: parseRate('0.001', 1000),
     outputPrice: parseRate('0.002', 1000),
@@ -49,6 +52,18 @@ function draftFor(tenantId: TenantId, changes: Partial<PendingDraft> = {}): Pend
   };
 }
 
+const receipt: Receipt = {
+  lines: [
+    { usageClass: 'input', units: 100, rate: rates.input, chargedAs: 'input', model: null },
+    { usageClass: 'output', units: 200, rate: rates.output, chargedAs: 'output', model: null },
+  ],
+  aboveInputTokens: null,
+  serviceTier: null,
+  serviceTierIsPriced: true,
+  statedCost: null,
+  reported: null,
+};
+
 function commitOf(draft: PendingDraft, amount: string, changes: Partial<Commit> = {}): Commit {
   return {
     tenantId: draft.tenantId,
@@ -58,6 +73,8 @@ function commitOf(draft: PendingDraft, amount: string, changes: Partial<Commit> 
     metered: { usage: { input: 100, output: 200 }, method: 'usage' },
     costAmount: null,
     provider: null,
+    rates,
+    receipt,
     record,
     ...changes,
   };

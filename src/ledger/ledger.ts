@@ -1,7 +1,8 @@
 import type { ApiKeyId, InstanceId, RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd, Rate } from '../domain/money.ts';
-import type { Rates } from '../domain/pricing.ts';
+import type { PriceList, Rates } from '../domain/pricing.ts';
 import type { QuotaProjection } from '../domain/quota.ts';
+import type { Receipt } from '../domain/receipt.ts';
 import type {
   CommittedTransaction,
   Transaction,
@@ -22,7 +23,8 @@ export interface PendingDraft {
   readonly currency: string;
   readonly provider: string;
   readonly model: string;
-  readonly rates: Rates;
+  /** All that the charge may come from: which of them it does is known at the end. */
+  readonly rates: PriceList;
   /** What the tenant pays of the rates, in parts per million. */
   readonly multiplierPpm: bigint;
   readonly inputPrice: Rate | null;
@@ -61,7 +63,11 @@ export interface Commit {
   readonly transactionId: TransactionId;
   readonly amount: NanoUsd;
   readonly metered: MeteredUsage;
+  /** What the provider charges us, where that is known. */
   readonly costAmount: NanoUsd | null;
+  /** The rates that the charge came from, in place of the pending's price list. */
+  readonly rates: Rates;
+  readonly receipt: Receipt;
   /** The provider that served it, where failover changed it; null keeps the pending's. */
   readonly provider: string | null;
   readonly record: UsageRecord;

@@ -7,8 +7,9 @@ import {
   parseRate,
   type Rate,
 } from '../domain/money.ts';
-import type { Rates } from '../domain/pricing.ts';
+import { decodePriceList, type PriceListJson } from '../domain/price-list-json.ts';
 import type { QuotaProjection } from '../domain/quota.ts';
+import { decodeReceipt, type ReceiptJson } from '../domain/receipt.ts';
 import type { Transaction, TransactionType } from '../domain/transaction.ts';
 import type { Usage, UsageMethod } from '../domain/usage.ts';
 
@@ -29,9 +30,10 @@ export interface TransactionRow {
   readonly usage_method: string | null;
   readonly input_price: string | null;
   readonly output_price: string | null;
-  readonly rates: Record<string, string> | null;
+  readonly rates: PriceListJson | null;
   readonly multiplier_ppm: string | null;
   readonly cost_amount: string | null;
+  readonly receipt: ReceiptJson | null;
   readonly seq: string | null;
   readonly balance_before: string | null;
   readonly balance_after: string | null;
@@ -77,17 +79,6 @@ function optional<T, R>(value: T | null, read: (value: T) => R): R | null {
 
 const parsePrice = (text: string): Rate => parseRate(text, 1_000_000);
 
-export function decodeRates(rates: Readonly<Record<string, string>>): Rates {
-  return Object.fromEntries(
-    Object.entries(rates).map(([usageClass, rate]) => [usageClass, BigInt(rate) as Rate]),
-  );
-}
-
-/** Rates as JSON: integers as strings, in nano per 1,000,000 units. */
-export function encodeRates(rates: Rates): Record<string, string> {
-  return Object.fromEntries(Object.entries(rates).map(([usageClass, rate]) => [usageClass, String(rate)]));
-}
-
 export function decodeTransaction(row: TransactionRow): Transaction {
   const facts = {
     id: row.id as TransactionId,
@@ -100,7 +91,7 @@ export function decodeTransaction(row: TransactionRow): Transaction {
     holdAmount: optional(row.hold_amount, parseAmount),
     provider: row.provider,
     model: row.model,
-    rates: optional(row.rates, decodeRates),
+    rates: optional(row.rates, decodePriceList),
     multiplierPpm: optional(row.multiplier_ppm, BigInt),
     inputPrice: optional(row.input_price, parsePrice),
     outputPrice: optional(row.output_price, parsePrice),
@@ -129,6 +120,7 @@ export function decodeTransaction(row: TransactionRow): Transaction {
         inputTokens: optional(row.input_tokens, Number),
         outputTokens: optional(row.output_tokens, Number),
         costAmount: optional(row.cost_amount, parseAmount),
+        receipt: optional(row.receipt, decodeReceipt),
         seq: Number(present(row.seq, 'seq')),
         balanceBefore: parseAmount(present(row.balance_before, 'balance_before')),
         balanceAfter: parseAmount(present(row.balance_after, 'balance_after')),

@@ -1,4 +1,7 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { PriceListJson } from '../domain/price-list-json.ts';
+import type { QuirkOverrides } from '../domain/quirks.ts';
+import type { ReceiptJson } from '../domain/receipt.ts';
 
 /** int8: read as a string, since it may exceed 2^53; written as a number, bigint or string. */
 type GeneratedInt8 = ColumnType<string, number | bigint | string | undefined, number | bigint | string>;
@@ -54,7 +57,7 @@ export interface Schema {
     usage_method: string | null;
     input_price: string | null;
     output_price: string | null;
-    rates: Record<string, string> | null;
+    rates: PriceListJson | null;
     multiplier_ppm: NullableInt8;
     cost_amount: string | null;
     seq: NullableInt8;
@@ -67,6 +70,7 @@ export interface Schema {
     expires_at: Date | null;
     owner: string | null;
     checkpoint: unknown;
+    receipt: ReceiptJson | null;
     reversed_by: string | null;
     description: string | null;
     created_at: Timestamp;
@@ -104,6 +108,7 @@ export interface Schema {
     credential: string | null;
     headers_timeout_ms: number;
     idle_timeout_ms: number;
+    quirks: JSONColumnType<QuirkOverrides>;
     created_at: Timestamp;
     updated_at: Timestamp;
   };
@@ -122,13 +127,30 @@ export interface Schema {
     weight: Generated<number>;
     priority: Generated<number>;
     when_client_gone: Generated<string>;
+    cost_rates: ColumnType<PriceListJson | null, string | null, string | null>;
   };
   rate_card: {
     model: string;
     effective_from: Date;
     /** Nano per 1,000,000 units, an integer as a string, by usage class. */
-    rates: JSONColumnType<Record<string, string>>;
+    rates: JSONColumnType<PriceListJson>;
     created_at: Timestamp;
+  };
+  book_price: {
+    provider: string;
+    model: string;
+    prices: JSONColumnType<PriceListJson>;
+    max_input_tokens: NullableInt8;
+    max_output_tokens: NullableInt8;
+    source: string;
+    updated_at: Timestamp;
+  };
+  token_factor: {
+    model: string;
+    side: string;
+    factor_ppm: GeneratedInt8;
+    samples: GeneratedInt8;
+    updated_at: Timestamp;
   };
   admin_token: {
     secret_hash: string;

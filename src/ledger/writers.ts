@@ -1,5 +1,7 @@
 import type { RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { parseAmount } from '../domain/money.ts';
+import { encodePriceList } from '../domain/price-list-json.ts';
+import { encodeReceipt } from '../domain/receipt.ts';
 import type { Transaction, UsageRecord } from '../domain/transaction.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { Driver } from './drivers/driver.ts';
@@ -25,7 +27,6 @@ import {
   amountParameter,
   decodeProjection,
   decodeTransaction,
-  encodeRates,
   priceParameter,
   type QuotaRow,
   type TransactionRow,
@@ -95,7 +96,7 @@ export function pendingWriter(
           (draft) => draft.currency,
           (draft) => draft.provider,
           (draft) => draft.model,
-          (draft) => JSON.stringify(encodeRates(draft.rates)),
+          (draft) => JSON.stringify(encodePriceList(draft.rates)),
           (draft) => priceParameter(draft.inputPrice),
           (draft) => priceParameter(draft.outputPrice),
           (draft) => draft.periodDay,
@@ -181,6 +182,10 @@ export function commitWriter(access: Access): BatchWriter<Commit, Committed | Cl
           (commit) => amountParameter(commit.costAmount),
           (commit) => commit.provider,
           ...recordColumns,
+          (commit) => JSON.stringify(encodePriceList({ rates: commit.rates })),
+          (commit) => priceParameter(commit.rates.input ?? null),
+          (commit) => priceParameter(commit.rates.output ?? null),
+          (commit) => JSON.stringify(encodeReceipt(commit.receipt)),
         ),
       );
       const closed = new Map<string, CommittedRow>(rows.map((row) => [row.id, row]));

@@ -2,11 +2,13 @@ import type { Kysely } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import * as ledger from './0001-ledger.ts';
 import * as catalog from './0002-catalog.ts';
+import * as pricing from './0003-pricing.ts';
 
 /** Numbered and only added to: what has run somewhere is never edited. */
 const migrations: Readonly<Record<string, Migration>> = {
   '0001-ledger': ledger,
   '0002-catalog': catalog,
+  '0003-pricing': pricing,
 };
 
 /**

@@ -8,6 +8,9 @@
 --   $10 outcome text         $11 stream boolean       $12 stream_completed boolean or null
 --   $13 stream_error text or null                     $14 finish_reason text or null
 --   $15 latency_ms           $16 time_to_first_byte_ms or null
+--   $17 rates, jsonb as text $18 input_price and
+--   $19 output_price, currency units per 1,000,000 tokens, or null
+--   $20 receipt, jsonb as text
 --
 -- Result: a row per item that was closed, {id, amount, seq, balance_after} with the
 -- tenant's quota row after the whole batch as {quota_…}. An item without a row wasn't PENDING.
@@ -19,11 +22,12 @@ WITH item AS (
   FROM unnest(
     $1::text[], $2::uuid[], $3::numeric[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
     $8::numeric[], $9::text[], $10::text[], $11::boolean[], $12::boolean[], $13::text[], $14::text[],
-    $15::double precision[], $16::double precision[]
+    $15::double precision[], $16::double precision[], $17::text[], $18::numeric[], $19::numeric[],
+    $20::text[]
   ) WITH ORDINALITY AS i (
     tenant_id, id, amount, usage, usage_method, input_tokens, output_tokens, cost_amount,
     provider, outcome, stream, stream_completed, stream_error, finish_reason, latency_ms,
-    time_to_first_byte_ms, position
+    time_to_first_byte_ms, rates, input_price, output_price, receipt, position
   )
 ),
 tenant AS MATERIALIZED (
@@ -61,6 +65,10 @@ closed AS (
     input_tokens = n.input_tokens,
     output_tokens = n.output_tokens,
     cost_amount = n.cost_amount,
+    rates = n.rates::jsonb,
+    input_price = n.input_price,
+    output_price = n.output_price,
+    receipt = n.receipt::jsonb,
     provider = coalesce(n.provider, b.provider),
     seq = n.seq,
     balance_before = n.balance_after + n.amount,
