@@ -1,20 +1,31 @@
+import type { Refusal } from '../domain/errors.ts';
 import type { SseEvent, StreamFollower, StreamMeter, StreamReading } from './dialect.ts';
 import { SseFramer } from './sse.ts';
 
-/** Follows a stream of server-sent events: frames it, meters each event, and lets through what may go. */
-export function followSse(meter: StreamMeter): StreamFollower {
-  return new SseFollower(meter);
+/**
+ * Follows a stream of server-sent events: frames it, meters each event, and lets through what may go.
+ * @param errorEvent an error as the dialect's clients understand it in the middle of a stream
+ */
+export function followSse(meter: StreamMeter, errorEvent: (refusal: Refusal) => Buffer): StreamFollower {
+  return new SseFollower(meter, errorEvent);
+}
+
+/** By what upstream says it sends; where it doesn't say, by what was asked for. */
+export function isEventStream(contentType: string, asksStream: boolean): boolean {
+  return contentType.includes('text/event-stream') || (asksStream && !contentType.includes('json'));
 }
 
 class SseFollower implements StreamFollower {
   readonly #framer = new SseFramer();
   readonly #meter: StreamMeter;
+  readonly #errorEvent: (refusal: Refusal) => Buffer;
   /** From the closing event on, until the commit is in. */
   readonly #heldBack: Buffer[] = [];
   #closed = false;
 
-  constructor(meter: StreamMeter) {
+  constructor(meter: StreamMeter, errorEvent: (refusal: Refusal) => Buffer) {
     this.#meter = meter;
+    this.#errorEvent = errorEvent;
   }
 
   get closed(): boolean {
@@ -36,6 +47,10 @@ class SseFollower implements StreamFollower {
 
   reading(): StreamReading {
     return this.#meter.reading();
+  }
+
+  errorEnd(refusal: Refusal): Buffer {
+    return this.#errorEvent(refusal);
   }
 
   #take(event: SseEvent, passed: Buffer[]): void {

@@ -147,12 +147,82 @@ describe('the estimate of a text', () => {
       Math.abs(estimate(english, other.digits ?? '') - estimate(english) - estimate(other.digits ?? '')),
     ).toBeLessThanOrEqual(1);
   });
+});
 
-  test('a text too long to be read in full is estimated by samples, and as well', () => {
+/** Long enough for a sample, in which every part has the same mixture. */
+const long = (text: string, length = 400_000) => text.repeat(Math.ceil(length / text.length));
+
+describe('the estimate of a prompt too long to be read in full', () => {
+  test.each(Object.entries({ ...natural, ...other }))('does not under-estimate %s', (_, text) => {
+    const tokens = truth(text) * Math.ceil(400_000 / text.length);
+    expect(estimate(long(text))).toBeGreaterThanOrEqual(0.95 * tokens);
+  });
+
+  test('comes to what reading it in full does, and a margin that is small where the text is even', () => {
     const report = `${english} ${natural.Russian} ${other.JSON}\n`;
-    const long = report.repeat(1_000);
-    const expected = estimate(report) * 1_000;
-    expect(estimate(long) / expected).toBeGreaterThan(0.97);
-    expect(estimate(long) / expected).toBeLessThan(1.03);
+    const ratio = estimate(report.repeat(1_000)) / (estimate(report) * 1_000);
+    expect(ratio).toBeGreaterThan(0.97);
+    expect(ratio).toBeLessThan(1.25);
+    expect(
+      estimate(long(english)) / (estimate(english) * (long(english).length / english.length)),
+    ).toBeLessThan(1.1);
+  });
+
+  test('sees what stands where evenly spaced samples would look away', () => {
+    const parts = 256;
+    for (const share of [0.1, 0.5]) {
+      for (const place of ['start', 'middle', 'end'] as const) {
+        const dear = 'ßžœĳ'.repeat(500).slice(0, 2_000 * share);
+        const cheap = ' '.repeat(2_000 - dear.length);
+        const half = cheap.length / 2;
+        const part = {
+          start: dear + cheap,
+          middle: cheap.slice(half) + dear + cheap.slice(half),
+          end: cheap + dear,
+        }[place];
+        const whole = part.repeat(parts);
+        expect(estimate(whole), `${share} at the ${place}`).toBeGreaterThanOrEqual(
+          0.95 * parts * estimate(dear),
+        );
+      }
+    }
+  });
+
+  test('sees a language that is a small part of it', () => {
+    const block = (text: string, length: number) => long(text, length).slice(0, length);
+    const mixed = block(english, 300_000) + block(natural.Georgian ?? '', 30_000) + block(english, 100_000);
+    const tokens = truth(mixed);
+    for (let attempt = 0; attempt < 20; attempt++) {
+      expect(estimate(mixed)).toBeGreaterThanOrEqual(0.95 * tokens);
+    }
+  });
+
+  test('is the same for many short texts as for a long one', () => {
+    const words = english.split(' ');
+    const texts = Array.from({ length: 30 }, () => words.map((word) => ` ${word}`)).flat();
+    expect(texts.length).toBeGreaterThan(2_000);
+    const many = Array.from({ length: 20 }, () => texts).flat();
+    const ratio = estimate(...many) / estimate(many.join(''));
+    expect(ratio).toBeGreaterThan(0.9);
+    expect(ratio).toBeLessThan(1.6);
+  });
+
+  test('looks elsewhere each time', () => {
+    const uneven = long(english, 100_000) + long(other.emoji ?? '', 100_000) + long(english, 100_000);
+    expect(new Set(Array.from({ length: 20 }, () => estimate(uneven))).size).toBeGreaterThan(1);
+  });
+
+  test('takes no longer however long it is', () => {
+    const medianMs = (text: string) => {
+      const times = Array.from({ length: 21 }, () => {
+        const startedAt = performance.now();
+        estimate(text);
+        return performance.now() - startedAt;
+      });
+      return times.sort((a, b) => a - b)[10] ?? 0;
+    };
+    const flat = (length: number) => Buffer.from(long(english, length)).toString();
+    medianMs(flat(100_000));
+    expect(medianMs(flat(20_000_000))).toBeLessThan(10 * medianMs(flat(100_000)));
   });
 });

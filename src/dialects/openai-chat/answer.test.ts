@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'vitest';
+import { quirksOf } from '../../domain/quirks.ts';
+import { nothingSaid } from '../dialect.ts';
 import { readAnswer } from './answer.ts';
 
 const read = (answer: unknown, provider = 'openai') =>
-  readAnswer(Buffer.from(typeof answer === 'string' ? answer : JSON.stringify(answer)), provider);
+  readAnswer(Buffer.from(typeof answer === 'string' ? answer : JSON.stringify(answer)), {
+    quirks: quirksOf(provider),
+  });
 const usage = { prompt_tokens: 9, completion_tokens: 4, total_tokens: 13 };
 
 describe('a whole answer', () => {
@@ -12,11 +16,21 @@ describe('a whole answer', () => {
       usage,
     };
     expect(read(answer)).toEqual({
+      ...nothingSaid,
       usage: { input: 9, output: 4 },
+      reported: usage,
       generated: { texts: ['Hello'], overhead: 0 },
       finishReason: 'stop',
-      error: null,
     });
+  });
+
+  test('the service tier that served it and what upstream charges are read', () => {
+    expect(read({ choices: [], service_tier: 'flex', usage }).serviceTier).toBe('flex');
+    expect(read({ choices: [], usage: { ...usage, service_tier: 'priority' } }).serviceTier).toBe('priority');
+    expect(read({ choices: [], usage }).serviceTier).toBeNull();
+    // What OpenRouter's cache saved is already off its cost.
+    const cost = { ...usage, cost: 0.000123, cache_discount: 0.5 };
+    expect(read({ choices: [], usage: cost })).toMatchObject({ statedCost: 123_000n, reported: cost });
   });
 
   test('everything that was generated is text to count, each choice by itself', () => {
@@ -30,10 +44,17 @@ describe('a whole answer', () => {
       { finish_reason: 'content_filter' },
     ];
     const { generated, finishReason, usage: read_ } = read({ choices });
-    expect(generated.texts).toEqual(['Hm', 'one', '{}', 'two', '{}', 'Hi', 'No']);
+    expect(generated.texts).toEqual(['Hm', expect.stringMatching(/one.*two/), 'Hi', 'No']);
     expect(generated.overhead).toBeGreaterThan(0);
     expect(finishReason).toBe('tool_calls');
     expect(read_).toBeNull();
+  });
+
+  test('a call of the function that the request names, which ends with "stop", comes to its arguments alone', () => {
+    const tool_calls = [{ function: { name: 'find', arguments: '{"q":1}' } }];
+    const choices = (finish_reason: string) => ({ choices: [{ message: { tool_calls }, finish_reason }] });
+    expect(read(choices('stop')).generated.texts).toEqual(['{"q":1}']);
+    expect(read(choices('tool_calls')).generated.texts).toEqual(['find', '{"q":1}']);
   });
 
   test('all-zero usage beside text is none; beside no text it is a zero', () => {
@@ -61,9 +82,8 @@ describe('a whole answer', () => {
     '%s is no answer: nothing was generated and nothing is known of its use',
     (body) => {
       expect(read(body)).toEqual({
-        usage: null,
+        ...nothingSaid,
         generated: { texts: [], overhead: 0 },
-        finishReason: null,
         error: 'The answer is not a JSON object',
       });
     },

@@ -1,29 +1,43 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import {
-  type CorpusRecord,
-  chatExceptions,
-  chunksOf,
-  expectedTokens,
-  readCorpus,
-  withoutUsageChunks,
-} from '../../../test/support/corpus.ts';
+import { type CorpusRecord, chunksOf, readCorpus, withoutUsageChunks } from '../../../test/support/corpus.ts';
+import { openaiChatApi } from '../../../test/support/corpus-apis/openai-chat.ts';
+import { quirksOf } from '../../domain/quirks.ts';
 import { inputTokens, outputTokens } from '../../domain/usage.ts';
 import { createThreadedTokenizer } from '../../tokenizer/threaded-tokenizer.ts';
-import type { AnswerReading, Dialect } from '../dialect.ts';
+import type { AnswerReading, DialectRequest, StreamReading } from '../dialect.ts';
 import { readAnswer } from './answer.ts';
 import { estimateInputTokens } from './estimate.ts';
 import { openaiChat } from './index.ts';
 import { countablePrompt } from './prompt.ts';
 
-const records = readCorpus('chat.completions');
+const { exceptions, expectedTokens } = openaiChatApi;
+const records = readCorpus(openaiChatApi.api);
 const isHere = records.length > 0;
 
 function report(figures: string): void {
   console.info(`corpus: ${figures}`);
 }
 
-function follow(record: CorpusRecord, options: Parameters<Dialect['followStream']>[0]) {
-  const follower = openaiChat.followStream(options);
+function requestOf(record: CorpusRecord, asksUsage: boolean): DialectRequest {
+  const recorded = openaiChatApi.bodyOf(record, 'a-model');
+  const body = { ...recorded, ...(record.stream ? { stream_options: { include_usage: asksUsage } } : {}) };
+  const call = { path: '/v1/chat/completions', query: new URLSearchParams() };
+  const request = openaiChat.readRequest({ ...call, body: Buffer.from(JSON.stringify(body)) });
+  if (request.kind === 'refused') throw new Error(`${record.id}: ${request.message}`);
+  return request;
+}
+
+interface Followed {
+  readonly bytes: string;
+  readonly reading: StreamReading;
+}
+
+function follow(record: CorpusRecord, asksUsage: boolean): Followed {
+  const follower = openaiChat.followStream({
+    quirks: quirksOf(record.provider),
+    request: requestOf(record, asksUsage),
+    contentType: record.response.content_type,
+  });
   const sent = chunksOf(record).flatMap((chunk) => follower.push(chunk));
   const bytes = Buffer.concat([...sent, ...follower.end()]);
   return { bytes: bytes.toString(), reading: follower.reading() };
@@ -31,9 +45,13 @@ function follow(record: CorpusRecord, options: Parameters<Dialect['followStream'
 
 function read(record: CorpusRecord): AnswerReading {
   const { provider, stream, response } = record;
-  if (!stream) return readAnswer(Buffer.from(response.body), provider);
-  return follow(record, { provider, clientAsksUsage: true }).reading;
+  if (stream) return follow(record, true).reading;
+  return readAnswer(Buffer.from(response.body), { quirks: quirksOf(provider) });
 }
+
+test('every member of every recorded request is known', () => {
+  for (const record of records) expect(requestOf(record, true).unknownMember, record.id).toBeNull();
+});
 
 describe('every recorded answer', () => {
   test("comes to the provider's own total, in and out, but for the exceptions that were reviewed", () => {
@@ -42,14 +60,14 @@ describe('every recorded answer', () => {
       const sums = usage === null ? null : { input: inputTokens(usage), output: outputTokens(usage) };
       return JSON.stringify(sums) !== JSON.stringify(expectedTokens(record));
     });
-    const excepted = differing.filter(({ id }) => chatExceptions.has(id));
+    const excepted = differing.filter(({ id }) => exceptions.has(id));
     const silent = records.filter(({ usage }) => usage === null);
     report(
       `${records.length} records run, ${records.length - differing.length} exact ` +
         `(${silent.length} of them without usage), ${excepted.length} excepted`,
     );
-    expect(differing.map(({ id }) => id).filter((id) => !chatExceptions.has(id))).toEqual([]);
-    if (isHere) expect(excepted).toHaveLength(chatExceptions.size);
+    expect(differing.map(({ id }) => id).filter((id) => !exceptions.has(id))).toEqual([]);
+    if (isHere) expect(excepted).toHaveLength(exceptions.size);
   });
 
   test('has classes that say what the provider says of reasoning, as far as the completion holds it', () => {
@@ -71,27 +89,25 @@ describe('every recorded answer', () => {
 
   test('that is a stream reaches a client who asked for usage byte for byte', () => {
     for (const record of records.filter(({ stream }) => stream)) {
-      const { provider, response } = record;
-      expect(follow(record, { provider, clientAsksUsage: true }).bytes, record.id).toBe(response.body);
+      expect(follow(record, true).bytes, record.id).toBe(record.response.body);
     }
   });
 
   test('that is a stream reaches a client who did not ask without the chunks that only carry usage', () => {
     let kept = 0;
     for (const record of records.filter(({ stream }) => stream)) {
-      const { provider, response } = record;
-      const wanted = withoutUsageChunks(response.body);
-      if (wanted !== response.body) kept++;
-      expect(follow(record, { provider, clientAsksUsage: false }).bytes, record.id).toBe(wanted);
+      const { body } = record.response;
+      const wanted = withoutUsageChunks(body);
+      if (wanted !== body) kept++;
+      expect(follow(record, false).bytes, record.id).toBe(wanted);
     }
     if (isHere) expect(kept).toBeGreaterThan(50);
   });
 
   test('is metered alike whether it was cut or not', () => {
     for (const record of records.filter(({ stream }) => stream)) {
-      const options = { provider: record.provider, clientAsksUsage: true };
-      const whole = follow({ ...record, chunk_sizes: [Number.MAX_SAFE_INTEGER] }, options);
-      expect(follow(record, options).reading, record.id).toEqual(whole.reading);
+      const whole = follow({ ...record, chunk_sizes: [Number.MAX_SAFE_INTEGER] }, true);
+      expect(follow(record, true).reading, record.id).toEqual(whole.reading);
     }
   });
 });

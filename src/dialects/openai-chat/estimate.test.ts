@@ -19,7 +19,7 @@ describe('the estimate of a prompt', () => {
       { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(bytes)}`, detail } },
     ];
     expect(estimate(user(image(10, 'high')))).toBe(estimate(user(image(1_000_000, 'high'))));
-    expect(estimate(user(image(10, 'high'))) - bare).toBeGreaterThanOrEqual(1_445);
+    expect(estimate(user(image(10, 'high')), 'gpt-4o') - bare).toBeGreaterThanOrEqual(1_445);
     expect(estimate(user(image(10, 'low'))) - bare).toBeLessThan(2_000);
     expect(estimate(user(image(10, 'high')), 'openai/gpt-4o-mini')).toBeGreaterThan(25_501);
   });
@@ -37,6 +37,12 @@ describe('the estimate of a prompt', () => {
     // OpenAI counts 10 tokens a second, Gemini 32.
     expect(audio('wav', 60, 16_000) - bare).toBeGreaterThanOrEqual(32 * 60 - 1);
     expect(audio('mp3', 60, 4_000) - bare).toBeGreaterThanOrEqual(32 * 60 - 1);
+  });
+
+  test('audio that the provider remembers by its id is part of the prompt', () => {
+    const answered = { messages: [{ role: 'assistant', audio: { id: 'audio_1' } }] };
+    expect(estimate(answered) - bare).toBeGreaterThanOrEqual(600);
+    expect(estimate({ messages: [{ role: 'assistant', audio: null }] })).toBe(bare);
   });
 
   test('a file is bounded with and without its bytes', () => {

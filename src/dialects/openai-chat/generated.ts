@@ -1,9 +1,9 @@
 import type { Countable } from '../../tokenizer/tokenizer.ts';
 import { asArray, asObject, asText, type JsonObject } from '../json.ts';
+import { type CallReason, callsCountable } from './called-functions.ts';
 
-/** What a tool call costs beside its name and its arguments, and each further one beside it: measured on OpenAI's answers. */
-const tokensOfFirstToolCall = 7;
-const tokensOfFurtherToolCall = 19;
+/** A call that follows a text is a message of its own: measured on OpenAI's answers. */
+const tokensBetweenTextAndCall = 3;
 
 /** The pieces of one text, in the order in which they came. Tokens cross the borders between pieces. */
 type Pieces = string[];
@@ -20,6 +20,7 @@ interface ChoiceText {
   readonly transcript: Pieces;
   readonly toolCalls: Map<unknown, ToolCallText>;
   lastToolCall: unknown;
+  finishReason: unknown;
 }
 
 /** Legacy `function_call` deltas have no place in the list of tool calls, and need one here. */
@@ -56,6 +57,11 @@ export class GeneratedText {
     return found;
   }
 
+  /** Tells why a choice ended, which decides what a call comes to; null and undefined tell nothing. */
+  end(choice: unknown, finishReason: unknown): void {
+    if (asText(finishReason) !== null) this.#choice(choice).finishReason = finishReason;
+  }
+
   countable(): Countable {
     const texts: string[] = [];
     let overhead = 0;
@@ -63,11 +69,16 @@ export class GeneratedText {
       for (const pieces of [choice.content, choice.reasoning, choice.refusal, choice.transcript]) {
         texts.push(joined(pieces));
       }
-      const { size } = choice.toolCalls;
-      if (size > 0) overhead += tokensOfFirstToolCall + (size - 1) * tokensOfFurtherToolCall;
-      for (const call of choice.toolCalls.values()) {
-        texts.push(joined(call.name), joined(call.arguments));
-      }
+      const calls = callsCountable(
+        [...choice.toolCalls.values()].map((call) => ({
+          name: joined(call.name),
+          args: joined(call.arguments),
+        })),
+        callReason(choice.finishReason),
+      );
+      texts.push(...calls.texts);
+      overhead += calls.overhead;
+      if (calls.overhead > 0 && choice.content.length > 0) overhead += tokensBetweenTextAndCall;
     }
     return { texts: texts.filter((text) => text !== ''), overhead };
   }
@@ -82,11 +93,18 @@ export class GeneratedText {
         transcript: [],
         toolCalls: new Map(),
         lastToolCall: 0,
+        finishReason: null,
       };
       this.#choices.set(index, choice);
     }
     return choice;
   }
+}
+
+/** An answer that called the function it was told to call ends as if it had called none. */
+function callReason(finishReason: unknown): CallReason {
+  if (finishReason === null) return 'unknown';
+  return finishReason === 'stop' ? 'forced' : 'chosen';
 }
 
 /** Joins the pieces for good: a stream is read every few seconds, and each time from its start. */

@@ -1,18 +1,20 @@
 import type { Dialect } from '../dialect.ts';
+import { authorization } from '../openai/authorization.ts';
+import { ChunkMeter } from '../openai/chunk-meter.ts';
+import { errorBody, errorEvent } from '../openai/errors.ts';
 import { followSse } from '../sse-follower.ts';
 import { readAnswer } from './answer.ts';
-import { errorBody, errorEvent } from './errors.ts';
+import { ChatChoices } from './choices.ts';
 import { readRequest } from './request.ts';
-import { ChatStreamMeter } from './stream-meter.ts';
 
 /** Chat completions as OpenAI defined them and most other providers speak them. */
 export const openaiChat: Dialect = {
   name: 'openai.chat',
-  upstreamPath: '/chat/completions',
-  authorization: (credential) => ({ authorization: `Bearer ${credential}` }),
+  paths: ['/v1/chat/completions'],
+  authorization,
   readRequest,
   readAnswer,
-  followStream: (options) => followSse(new ChatStreamMeter(options)),
+  followStream: ({ quirks, request }) =>
+    followSse(new ChunkMeter(new ChatChoices(quirks, 'delta'), request.asksUsage), errorEvent),
   errorBody,
-  errorEvent,
 };

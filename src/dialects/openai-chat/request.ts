@@ -1,73 +1,50 @@
-import { isUtf8 } from 'node:buffer';
-import { type Refusal, refusal } from '../../domain/errors.ts';
+import type { Refusal } from '../../domain/errors.ts';
+import type { Quirks } from '../../domain/quirks.ts';
+import type { Usage } from '../../domain/usage.ts';
 import type { Countable } from '../../tokenizer/tokenizer.ts';
-import type { BodyChanges, DialectRequest } from '../dialect.ts';
-import { asArray, asObject, type JsonObject } from '../json.ts';
-import { findMembers, type ObjectMembers, spliceMembers } from '../json-splice.ts';
+import type { ClientCall, DialectRequest, UpstreamChanges, UpstreamRequest } from '../dialect.ts';
+import { asArray, asObject, asText, type JsonObject } from '../json.ts';
+import { spliceMembers } from '../json-splice.ts';
+import { asksUsage, optionsWithUsage, streamOptions, wrongStreamOptions } from '../openai/stream-options.ts';
+import {
+  type Check,
+  invalid,
+  isBoolean,
+  isObject,
+  isText,
+  isWholeNumber,
+  numberOrNull,
+  type ParsedBody,
+  parseBody,
+  wrongMember,
+  wrongModel,
+} from '../request-body.ts';
+import { isEventStream } from '../sse-follower.ts';
 import { estimateInputTokens } from './estimate.ts';
+import { expectedUnits } from './expected-units.ts';
+import { unknownMemberOf } from './known-members.ts';
 import { countablePrompt } from './prompt.ts';
-import { type ProviderQuirks, quirksOf } from './quirks.ts';
 
 /** OpenAI's own limit. */
 const mostChoices = 128;
 
 const maxTokensMembers = ['max_tokens', 'max_completion_tokens'] as const;
-const includeUsage = 'include_usage';
 
 /** Members that decide what is served and what is charged for it. */
 const billingMembers: ReadonlySet<string> = new Set([
   'model',
   'messages',
   'stream',
-  'stream_options',
+  streamOptions,
   'n',
+  'service_tier',
   ...maxTokensMembers,
 ]);
 
-function invalid(message: string, param?: string): Refusal {
-  return refusal('REQUEST_INVALID', message, param === undefined ? {} : { param });
-}
-
-/** The body as an object, and where its members stand. */
-interface Parsed {
-  readonly kind: 'parsed';
-  readonly value: JsonObject;
-  readonly members: ObjectMembers;
-}
-
-function parse(body: Buffer): Parsed | Refusal {
-  if (!isUtf8(body)) return invalid('The body is not UTF-8 text. Send JSON encoded as UTF-8.');
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    return invalid(`The body is not valid JSON: ${error instanceof Error ? error.message : 'unreadable'}.`);
-  }
-  const value = asObject(parsed);
-  if (value === null) return invalid('The body is not a JSON object. Send {"model": …, "messages": […]}.');
-  const members = findMembers(body, billingMembers);
-  return members.kind === 'ambiguous'
-    ? ambiguous(members.name, members.watchedName)
-    : { kind: 'parsed', value, members };
-}
-
-function ambiguous(name: string, watchedName: string): Refusal {
-  const message =
-    name === watchedName
-      ? `"${name}" occurs twice. Send it once: which of them counts would depend on who reads it.`
-      : `"${name}" looks like "${watchedName}" and may be read as that. Send "${watchedName}", or leave it out.`;
-  return invalid(message, watchedName);
-}
-
-/** What is wrong with a member, if anything. Absent and null members are never wrong here. */
-type Check = (value: unknown) => string | null;
-
-const isWholeNumber: Check = (value) =>
-  Number.isSafeInteger(value) && Number(value) >= 1 ? null : 'must be a whole number of 1 or more';
-
 const checks: Readonly<Record<string, Check>> = {
-  stream: (value) => (typeof value === 'boolean' ? null : 'must be true or false'),
-  stream_options: (value) => (asObject(value) === null ? 'must be an object' : null),
+  stream: isBoolean,
+  [streamOptions]: isObject,
+  service_tier: isText,
   n: (value) =>
     isWholeNumber(value) ?? (Number(value) <= mostChoices ? null : `must not be more than ${mostChoices}`),
   max_tokens: isWholeNumber,
@@ -76,10 +53,8 @@ const checks: Readonly<Record<string, Check>> = {
 
 function findWrongMember(request: JsonObject): Refusal | null {
   const { model, messages } = request;
-  if (typeof model !== 'string' || model.trim() === '' || model.length > maxModelLength) {
-    const message = `"model" is missing, not a text, or longer than ${maxModelLength} characters. Send the name of a model.`;
-    return invalid(message, 'model');
-  }
+  const noModel = wrongModel(model);
+  if (noModel !== null) return noModel;
   const list = asArray(messages);
   if (list === null || list.length === 0) {
     return invalid('"messages" is missing or empty. Send a list of at least one message.', 'messages');
@@ -91,35 +66,13 @@ function findWrongMember(request: JsonObject): Refusal | null {
       `messages[${wrong}]`,
     );
   }
-  for (const [name, check] of Object.entries(checks)) {
-    const value = request[name];
-    const fault = value === undefined || value === null ? null : check(value);
-    if (fault !== null) return invalid(`"${name}" ${fault}.`, name);
-  }
-  const asked = asObject(request.stream_options)?.[includeUsage] ?? false;
-  if (typeof asked === 'boolean') return null;
-  return invalid(`"stream_options.${includeUsage}" must be true or false.`, `stream_options.${includeUsage}`);
+  return wrongMember(request, checks);
 }
 
-/** Reads what matters for admission. Members that aren't known here are the provider's business. */
-/** Longer than any model's name: it would be carried through logs and messages. */
-const maxModelLength = 256;
-
-export function readRequest(body: Buffer): DialectRequest | Refusal {
-  const parsed = parse(body);
+export function readRequest({ body }: ClientCall): DialectRequest | Refusal {
+  const parsed = parseBody(body, billingMembers, '{"model": …, "messages": […]}');
   if (parsed.kind === 'refused') return parsed;
-  const wrong = findWrongMember(parsed.value);
-  if (wrong !== null) return wrong;
-  const options = parsed.members.spans.get('stream_options');
-  if (options !== undefined && asObject(parsed.value.stream_options) !== null) {
-    const inner = findMembers(body.subarray(options.start, options.end), new Set([includeUsage]));
-    if (inner.kind === 'ambiguous') return ambiguous(inner.name, inner.watchedName);
-  }
-  return new ChatRequest(body, parsed);
-}
-
-function numberOrNull(value: unknown): number | null {
-  return typeof value === 'number' ? value : null;
+  return findWrongMember(parsed.value) ?? wrongStreamOptions(body, parsed) ?? new ChatRequest(body, parsed);
 }
 
 class ChatRequest implements DialectRequest {
@@ -130,54 +83,55 @@ class ChatRequest implements DialectRequest {
   readonly maxOutputTokens: number | null;
   readonly choices: number;
   readonly asksUsage: boolean;
+  readonly isFree = false;
+  readonly continues = null;
+  readonly serviceTier: string | null;
+  readonly units: Usage;
   readonly #body: Buffer;
-  readonly #value: JsonObject;
-  readonly #members: ObjectMembers;
+  readonly #parsed: ParsedBody;
 
-  constructor(body: Buffer, { value, members }: Parsed) {
+  constructor(body: Buffer, parsed: ParsedBody) {
+    const { value } = parsed;
     this.#body = body;
-    this.#value = value;
-    this.#members = members;
+    this.#parsed = parsed;
     this.model = String(value.model);
     this.stream = value.stream === true;
-    this.asksUsage = this.stream && asObject(value.stream_options)?.[includeUsage] === true;
+    this.asksUsage = asksUsage(value);
     this.choices = numberOrNull(value.n) ?? 1;
     const limits = maxTokensMembers.flatMap((name) => numberOrNull(value[name]) ?? []);
     this.maxOutputTokens = limits.length === 0 ? null : Math.max(...limits);
+    this.serviceTier = asText(value.service_tier);
+    this.units = expectedUnits(value, this.choices);
     this.estimatedInputTokens = estimateInputTokens(value, this.model);
   }
 
-  bodyFor({ model, provider, maxOutputTokens }: BodyChanges): Buffer {
-    const quirks = quirksOf(provider);
+  get unknownMember(): string | null {
+    return unknownMemberOf(this.#parsed.value);
+  }
+
+  isStreamed(contentType: string): boolean {
+    return isEventStream(contentType, this.stream);
+  }
+
+  callFor({ model, quirks, maxOutputTokens }: UpstreamChanges): UpstreamRequest {
     const changes = new Map<string, Buffer | string>();
     if (model !== this.model) changes.set('model', JSON.stringify(model));
     if (this.stream && !this.asksUsage && quirks.takesStreamOptions) {
-      changes.set('stream_options', this.#optionsWithUsage());
+      changes.set(streamOptions, optionsWithUsage(this.#body, this.#parsed));
     }
     if (maxOutputTokens !== null) this.#capOutput(maxOutputTokens, quirks, changes);
-    return spliceMembers(this.#body, this.#members, changes);
+    return { path: '/chat/completions', body: spliceMembers(this.#body, this.#parsed.members, changes) };
   }
 
   prompt(): Countable {
-    return countablePrompt(this.#value);
-  }
-
-  #optionsWithUsage(): Buffer {
-    const span = this.#members.spans.get('stream_options');
-    const isObject = asObject(this.#value.stream_options) !== null;
-    const options =
-      span !== undefined && isObject ? this.#body.subarray(span.start, span.end) : Buffer.from('{}');
-    const members = findMembers(options, new Set([includeUsage]));
-    return members.kind === 'ambiguous'
-      ? options
-      : spliceMembers(options, members, new Map([[includeUsage, 'true']]));
+    return countablePrompt(this.#parsed.value);
   }
 
   /** Lowers what the client set, where it set something: OpenAI refuses requests with both members. */
-  #capOutput(most: number, quirks: ProviderQuirks, changes: Map<string, Buffer | string>): void {
-    const own = maxTokensMembers.filter((name) => numberOrNull(this.#value[name]) !== null);
+  #capOutput(most: number, quirks: Quirks, changes: Map<string, Buffer | string>): void {
+    const own = maxTokensMembers.filter((name) => numberOrNull(this.#parsed.value[name]) !== null);
     for (const name of own) {
-      if (Number(this.#value[name]) > most) changes.set(name, String(most));
+      if (Number(this.#parsed.value[name]) > most) changes.set(name, String(most));
     }
     if (own.length === 0) changes.set(quirks.maxTokensMember, String(most));
   }

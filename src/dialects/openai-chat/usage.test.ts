@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { quirksOf } from '../../domain/quirks.ts';
 import { inputTokens, outputTokens } from '../../domain/usage.ts';
 import { GeneratedText } from './generated.ts';
-import { quirksOf } from './quirks.ts';
 import { normaliseUsage, usageFor } from './usage.ts';
 
 const normalise = (usage: Record<string, unknown>, provider = 'openai') =>

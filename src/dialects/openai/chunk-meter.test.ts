@@ -1,8 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { quirksOf } from '../../domain/quirks.ts';
 import type { EventFate, StreamReading } from '../dialect.ts';
+import { ChatChoices } from '../openai-chat/choices.ts';
 import { SseFramer } from '../sse.ts';
-import { ChatStreamMeter } from './stream-meter.ts';
+import { ChunkMeter } from './chunk-meter.ts';
+
+// On the chunks of chat completions, which most providers send.
 
 interface Options {
   readonly provider?: string;
@@ -18,7 +22,7 @@ function meterChunks(
   { provider = 'openai', clientAsksUsage = false }: Options = {},
 ): Metered {
   const framer = new SseFramer();
-  const meter = new ChatStreamMeter({ provider, clientAsksUsage });
+  const meter = new ChunkMeter(new ChatChoices(quirksOf(provider), 'delta'), clientAsksUsage);
   const events = chunks.flatMap((chunk) => framer.push(chunk));
   const last = framer.end();
   const fates = [...events, ...(last === null ? [] : [last])].map((event) => meter.take(event));
@@ -154,7 +158,7 @@ describe('the text of a stream', () => {
 
   test('it can be read at any event, and reading changes nothing', () => {
     const framer = new SseFramer();
-    const streaming = new ChatStreamMeter({ provider: 'openai', clientAsksUsage: false });
+    const streaming = new ChunkMeter(new ChatChoices(quirksOf('openai'), 'delta'), false);
     const seen = ['a', 'b', 'c'].map((content) => {
       for (const event of framer.push(Buffer.from(data(delta({ content }))))) streaming.take(event);
       return streaming.reading().generated.texts;
@@ -164,6 +168,21 @@ describe('the text of a stream', () => {
 });
 
 describe('how a stream went', () => {
+  test('the last service tier named is the one that served it', () => {
+    expect(
+      meter([delta({}, { service_tier: 'auto' }), finish('stop', { service_tier: 'flex' })]),
+    ).toMatchObject({ serviceTier: 'flex' });
+    expect(meter([delta({}, { service_tier: null })]).serviceTier).toBeNull();
+  });
+
+  test('what upstream reports is kept as it came, with the cost that it states', () => {
+    const stated = { ...usage(9, 1).usage, cost: 0.5 };
+    expect(meter([finish('stop', { usage: stated })])).toMatchObject({
+      reported: stated,
+      statedCost: 500_000_000n,
+    });
+  });
+
   test('the last finish reason of the first choice is the finish reason', () => {
     const second = { choices: [{ index: 1, delta: {}, finish_reason: 'length' }] };
     expect(meter([finish('tool_calls'), finish('stop'), second, delta({})]).finishReason).toBe('stop');

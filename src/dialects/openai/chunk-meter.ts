@@ -1,9 +1,14 @@
-import type { EventFate, SseEvent, StreamMeter, StreamMeterOptions, StreamReading } from '../dialect.ts';
-import { asArray, asObject, asText, type JsonObject, parseJson } from '../json.ts';
+import {
+  type EventFate,
+  nothingSaid,
+  type SseEvent,
+  type StreamMeter,
+  type StreamReading,
+} from '../dialect.ts';
+import { asObject, type JsonObject, parseJson } from '../json.ts';
+import { type Choices, serviceTierOf, takeChoices } from './choices.ts';
 import { errorMessage } from './errors.ts';
-import { GeneratedText } from './generated.ts';
-import { type ProviderQuirks, quirksOf } from './quirks.ts';
-import { usageFor } from './usage.ts';
+import { statedCost } from './stated-cost.ts';
 
 /** The end of a stream, as a value of `data`. */
 const done = '[DONE]';
@@ -13,13 +18,13 @@ function usageOf(chunk: JsonObject): JsonObject | null {
   return asObject(chunk.usage) ?? asObject(asObject(chunk.x_groq)?.usage);
 }
 
-export class ChatStreamMeter implements StreamMeter {
-  readonly #quirks: ProviderQuirks;
+/** Meters a stream of chunks, each with pieces of some choices. */
+export class ChunkMeter implements StreamMeter {
+  readonly #choices: Choices;
   readonly #clientAsksUsage: boolean;
-  readonly #generated = new GeneratedText();
   /** The last usage seen: providers that send several send them cumulative. */
   #usage: JsonObject | null = null;
-  /** Whether text came after that usage, which then can't have counted it. */
+  /** Whether something was generated after that usage, which then can't have counted it. */
   #usageIsStale = false;
   /** Whether a chunk came that carries nothing but usage, as OpenAI sends it behind the last choice. */
   #usageCameAlone = false;
@@ -27,10 +32,12 @@ export class ChatStreamMeter implements StreamMeter {
   #closed = false;
   #error: string | null = null;
   #begun = false;
+  #serviceTier: string | null = null;
 
-  constructor(options: StreamMeterOptions) {
-    this.#quirks = quirksOf(options.provider);
-    this.#clientAsksUsage = options.clientAsksUsage;
+  /** @param clientAsksUsage whether chunks that carry nothing but usage are for the client, too */
+  constructor(choices: Choices, clientAsksUsage: boolean) {
+    this.#choices = choices;
+    this.#clientAsksUsage = clientAsksUsage;
   }
 
   take(event: SseEvent): EventFate {
@@ -40,12 +47,13 @@ export class ChatStreamMeter implements StreamMeter {
     const error = errorMessage(chunk.error) ?? (event.type === 'error' ? errorMessage(chunk) : null);
     if (error === null) this.#begun = true;
     else this.#error = error;
-    const choices = asArray(chunk.choices);
-    const hasText = choices !== null && this.#takeChoices(choices);
+    const { count, hasContent, finishReason } = takeChoices(chunk, this.#choices);
+    this.#finishReason = finishReason ?? this.#finishReason;
     const usage = usageOf(chunk);
+    this.#serviceTier = serviceTierOf(chunk, usage) ?? this.#serviceTier;
     if (usage !== null) this.#usage = usage;
-    if (usage !== null || hasText) this.#usageIsStale = usage === null;
-    const isOnlyUsage = usage !== null && choices?.length === 0 && error === null;
+    if (usage !== null || hasContent) this.#usageIsStale = usage === null;
+    const isOnlyUsage = usage !== null && count === 0 && error === null;
     if (isOnlyUsage) this.#usageCameAlone = true;
     return isOnlyUsage && !this.#clientAsksUsage ? 'keep' : 'relay';
   }
@@ -58,12 +66,17 @@ export class ChatStreamMeter implements StreamMeter {
     const isWrong = this.#usageIsStale && (this.#closed || this.#finishReason !== null);
     const usage = isWrong ? null : this.#usage;
     return {
+      ...nothingSaid,
       begun: this.#begun,
       usageIsFinal: this.#usageCameAlone && !this.#usageIsStale,
-      usage: usageFor(usage, this.#quirks, this.#generated),
-      generated: this.#generated.countable(),
+      usage: this.#choices.usageOf(usage),
+      units: this.#choices.units(),
+      generated: this.#choices.generated(),
       finishReason: this.#finishReason,
       error: this.#error,
+      serviceTier: this.#serviceTier,
+      statedCost: statedCost(usage),
+      reported: this.#usage,
     };
   }
 
@@ -74,19 +87,5 @@ export class ChatStreamMeter implements StreamMeter {
     if (data.trim() !== done) return 'relay';
     this.#closed = true;
     return 'close';
-  }
-
-  #takeChoices(choices: readonly unknown[]): boolean {
-    let hasText = false;
-    for (const entry of choices) {
-      const choice = asObject(entry);
-      if (choice === null) continue;
-      const index = choice.index ?? 0;
-      // Perplexity sends the whole message so far beside each delta.
-      const delta = asObject(choice.delta);
-      if (delta !== null && this.#generated.add(index, delta)) hasText = true;
-      if (index === 0) this.#finishReason = asText(choice.finish_reason) ?? this.#finishReason;
-    }
-    return hasText;
   }
 }
