@@ -4,14 +4,22 @@ import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal, unreachable } from '../domain/errors.ts';
 import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { formatAmount, type NanoUsd } from '../domain/money.ts';
-import { affordableOutput, type HoldRates, holdRates, type Rates, worstCharge } from '../domain/pricing.ts';
+import {
+  affordableOutput,
+  type HoldRates,
+  holdRates,
+  type PriceList,
+  worstCharge,
+} from '../domain/pricing.ts';
 import type { Admitted, AlreadyOpen, Cold, Denied, HotState, Settled } from '../hot-state/hot-state.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { RememberedInput } from './remembered-input.ts';
 
 export interface AdmitOptions {
   readonly hotState: HotState;
   readonly ledger: Ledger;
   readonly clock: Clock;
+  readonly rememberedInput: RememberedInput;
 }
 
 export interface Asked {
@@ -19,7 +27,10 @@ export interface Asked {
   readonly traceId: TraceId;
   readonly transactionId: TransactionId;
   readonly request: DialectRequest;
-  readonly rates: Rates;
+  readonly longestPrompt: number | null;
+  readonly prices: PriceList;
+  /** Of models that the request lets the provider use besides. */
+  readonly otherPrices: readonly { readonly prices: PriceList | null }[];
   readonly terms: TenantTerms;
   readonly model: Pick<Model, 'name' | 'maxInputTokens' | 'maxOutputTokens'>;
 }
@@ -50,10 +61,12 @@ export async function admit(
   asked: Asked,
   options: AdmitOptions,
 ): Promise<Admission | AlreadyOpen | Settled | Refusal> {
+  const { request, model } = asked;
   const tooLong = promptRefusal(asked);
   if (tooLong !== null) return tooLong;
-  const size = holdSizer(asked);
-  const limit = asked.request.maxOutputTokens ?? asked.model.maxOutputTokens ?? assumedMaximum;
+  const remembered = options.rememberedInput.tokensOf(request.continues, asked.longestPrompt);
+  const size = holdSizer(asked, request.estimatedInputTokens + remembered);
+  const limit = request.maxOutputTokens ?? model.maxOutputTokens ?? assumedMaximum;
   let output = limit;
   for (let attempt = 1; ; attempt++) {
     const answer = await check(asked, size.holdOf(output), options);
@@ -68,7 +81,7 @@ export async function admit(
     }
     if (answer.kind !== 'denied') return answer;
     const affordable = answer.limit === 'balance' ? size.affordable(answer.remaining.available) : null;
-    const mayClamp = asked.request.maxOutputTokens === null && attempt < maxAttempts;
+    const mayClamp = request.maxOutputTokens === null && attempt < maxAttempts;
     if (affordable === null || !mayClamp || affordable < minimumClamp) {
       return denial(answer, size.holdOf(output), affordable, options.clock.now());
     }
@@ -91,9 +104,10 @@ interface HoldSizer {
   affordable(available: NanoUsd): number | null;
 }
 
-function holdSizer({ request, rates, terms }: Asked): HoldSizer {
-  const dearest: HoldRates = holdRates(rates);
-  const { estimatedInputTokens: input, choices } = request;
+function holdSizer({ request, prices, otherPrices, terms }: Asked, input: number): HoldSizer {
+  const { choices, units, serviceTier } = request;
+  const lists = [prices, ...otherPrices.flatMap((other) => other.prices ?? [])];
+  const dearest: HoldRates = holdRates(lists, { inputTokens: input, units, serviceTier });
   return {
     holdOf: (output) => worstCharge(input, output * choices, dearest, terms.rateMultiplierPpm),
     affordable: (available) => {

@@ -3,10 +3,13 @@ import type { Settlements } from './commit.ts';
 import type { Forwarded } from './forward.ts';
 import type { MeterOptions } from './meter.ts';
 import type { OpenRequest } from './open-request.ts';
+import type { OtherPricesOptions } from './other-prices.ts';
 import type { Progress } from './progress.ts';
+import type { RememberedInput } from './remembered-input.ts';
 import type { Client } from './request.ts';
 
-export interface ExchangeOptions extends MeterOptions {
+export interface ExchangeOptions extends MeterOptions, OtherPricesOptions {
+  readonly rememberedInput: RememberedInput;
   readonly settlements: Settlements;
   /** The largest answer, not a stream, that is read before it is passed on. */
   readonly maxAnswerBytes: number;

@@ -1,7 +1,9 @@
+import type { StreamFollower } from '../dialects/dialect.ts';
 import type { Refusal } from '../domain/errors.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import type { UpstreamResponse } from '../upstream/upstream.ts';
 import type { Exchange, ExchangeOptions } from './exchange.ts';
+import { contentTypeOf } from './headers.ts';
 import { relayStream } from './relay.ts';
 import { startAnswer } from './respond.ts';
 import { settle, voidIt } from './settle.ts';
@@ -15,8 +17,9 @@ export async function finishStream(
 ): Promise<Refusal | null> {
   const { dialect, request, client, forwarded, signal, open } = exchange;
   const follower = dialect.followStream({
-    provider: forwarded.target.upstream.provider,
-    clientAsksUsage: request.asksUsage,
+    quirks: forwarded.target.upstream.quirks,
+    request,
+    contentType: contentTypeOf(response),
   });
   const start = () => startAnswer(exchange, response, {});
   const relayed = await relayStream({ response, follower, client, signal, start });
@@ -24,17 +27,20 @@ export async function finishStream(
   if (fault !== null) options.observer.fault('relaying a stream', fault, open.traceId);
   const reading = follower.reading();
   if (!reading.begun && reading.usage === null && outcome !== 'client_gone' && outcome !== 'completed') {
-    return await finishUnbegun(exchange, outcome, { heldBack, started, start }, options);
+    return await finishUnbegun(exchange, outcome, { follower, heldBack, started, start }, options);
   }
-  await settle(exchange, { outcome, reading, complete }, options);
+  // What came before an error is an account of the whole answer only where it was the final one.
+  const isAccountedFor = complete && (reading.error === null || reading.usageIsFinal);
+  await settle(exchange, { outcome, reading, complete: isAccountedFor }, options);
   if (client.gone.aborted) return null;
   if (!started) start();
   if (complete) client.end(Buffer.concat(heldBack));
-  else client.end(dialect.errorEvent(outcome === 'timeout' ? stalled : brokenOff));
+  else client.end(follower.errorEnd(outcome === 'timeout' ? stalled : brokenOff));
   return null;
 }
 
 interface Unbegun {
+  readonly follower: StreamFollower;
   readonly heldBack: readonly Buffer[];
   readonly started: boolean;
   start(): void;
@@ -44,15 +50,15 @@ interface Unbegun {
 async function finishUnbegun(
   exchange: Exchange,
   outcome: Outcome,
-  { heldBack, started, start }: Unbegun,
+  { follower, heldBack, started, start }: Unbegun,
   options: ExchangeOptions,
 ): Promise<Refusal | null> {
-  const { client, dialect } = exchange;
+  const { client } = exchange;
   await voidIt(exchange, outcome, 'nothing was generated', options);
   const refused = outcome === 'timeout' ? timedOut : unavailable;
   // What upstream said of its failure went to the client; otherwise there is still time for a status.
   if (!started && heldBack.length === 0) return refused;
   if (!started) start();
-  client.end(outcome === 'upstream_error' ? Buffer.concat(heldBack) : dialect.errorEvent(refused));
+  client.end(outcome === 'upstream_error' ? Buffer.concat(heldBack) : follower.errorEnd(refused));
   return null;
 }

@@ -1,9 +1,10 @@
-import type { AnswerReading, DialectRequest } from '../dialects/dialect.ts';
+import { type AnswerReading, nothingSaid } from '../dialects/dialect.ts';
 import type { Refusal } from '../domain/errors.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { type Unreachable, UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
 import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { finishStream } from './finish-stream.ts';
+import { contentTypeOf } from './headers.ts';
 import { readWhole } from './relay.ts';
 import { amountHeaders, sendWhole } from './respond.ts';
 import { settle, voidIt } from './settle.ts';
@@ -14,15 +15,8 @@ export async function finish(exchange: Exchange, options: ExchangeOptions): Prom
   const { answer } = exchange.forwarded;
   if (answer.kind === 'unreachable') return await finishUnreachable(exchange, answer, options);
   if (answer.status < 200 || answer.status > 299) return await finishRefused(exchange, answer, options);
-  const isStream = isEventStream(answer, exchange.request);
+  const isStream = exchange.request.isStreamed(contentTypeOf(answer));
   return await (isStream ? finishStream : finishAnswer)(exchange, answer, options);
-}
-
-/** By what upstream says it sends; where it doesn't say, by what was asked for. */
-function isEventStream({ headers }: UpstreamResponse, request: DialectRequest): boolean {
-  const contentType = String(headers['content-type'] ?? '').toLowerCase();
-  if (contentType.includes('text/event-stream')) return true;
-  return request.stream && !contentType.includes('json');
 }
 
 /** Upstream never answered: nothing is charged, unless it was the client that didn't wait. */
@@ -70,12 +64,7 @@ function isJson(body: Buffer): boolean {
   }
 }
 
-const nothing: AnswerReading = {
-  usage: null,
-  generated: { texts: [], overhead: 0 },
-  finishReason: null,
-  error: null,
-};
+const nothing: AnswerReading = { ...nothingSaid, generated: { texts: [], overhead: 0 } };
 
 /** The client didn't wait: it pays for the prompt once upstream has been sent it. */
 async function settleGone(exchange: Exchange, sent: boolean, options: ExchangeOptions): Promise<void> {
@@ -91,7 +80,10 @@ async function finishAnswer(
 ): Promise<Refusal | null> {
   const body = await readBody(response, options.maxAnswerBytes);
   if (body === null || typeof body === 'string') return await finishBroken(exchange, body, options);
-  const reading = exchange.dialect.readAnswer(body, exchange.forwarded.target.upstream.provider);
+  const reading = exchange.dialect.readAnswer(body, {
+    quirks: exchange.forwarded.target.upstream.quirks,
+    request: exchange.request,
+  });
   if (reading.error !== null && reading.usage === null && reading.generated.texts.length === 0) {
     await voidIt(exchange, 'upstream_error', reading.error, options);
     sendWhole(exchange, response, body, {});

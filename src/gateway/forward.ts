@@ -55,13 +55,18 @@ function callFor(
   { upstream, route }: Target,
   readCredential: ForwardOptions['readCredential'],
 ): UpstreamCall {
-  const { baseUrl, credential, provider, headersTimeoutMs, idleTimeoutMs } = upstream;
+  const { baseUrl, credential, quirks, headersTimeoutMs, idleTimeoutMs } = upstream;
   const secret = credential === null ? null : readCredential(credential);
   const authorization = secret === null ? {} : dialect.authorization(secret);
+  const { path, body } = request.callFor({
+    model: route.upstreamModel,
+    quirks,
+    maxOutputTokens: clampedOutput,
+  });
   return {
-    url: `${baseUrl}${dialect.upstreamPath}`,
+    url: `${baseUrl}${path}`,
     headers: headersForUpstream(headers, authorization),
-    body: request.bodyFor({ model: route.upstreamModel, provider, maxOutputTokens: clampedOutput }),
+    body,
     headersTimeoutMs,
     idleTimeoutMs,
     signal,

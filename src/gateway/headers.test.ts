@@ -18,6 +18,9 @@ it("keeps the client's credentials, whereabouts and connection from upstream, an
       'x-forwarded-for': '10.0.0.1',
       'x-forwarded-proto': 'https',
       'idempotency-key': 'mine',
+      'x-goog-user-project': 'theirs',
+      'x-goog-fieldmask': 'candidates',
+      'x-vertex-ai-llm-shared-request-type': 'priority',
       'user-agent': 'OpenAI/JS 7',
       'openai-beta': 'kept',
       accept: ['text/event-stream', 'application/json'],
@@ -45,6 +48,8 @@ it("keeps our account at the provider and the connection from the client, and pa
     'set-cookie': ['a=1'],
     'openai-organization': 'org-ours',
     'x-ratelimit-remaining-tokens': '5',
+    'anthropic-ratelimit-tokens-remaining': '5',
+    'anthropic-organization-id': 'ours',
     'x-billing-balance': '1000000',
     'x-request-id': 'theirs',
     'retry-after': '7',
@@ -55,4 +60,11 @@ it("keeps our account at the provider and the connection from the client, and pa
     'retry-after': '7',
     'openai-processing-ms': '12',
   });
+});
+
+it('asks for no format that could not be metered', () => {
+  const acceptOf = (accept: string) => headersForUpstream({ accept }, {}).accept;
+  expect(acceptOf('application/x-protobuf')).toBeUndefined();
+  expect(acceptOf('text/event-stream')).toBe('text/event-stream');
+  expect(acceptOf('*/*')).toBe('*/*');
 });

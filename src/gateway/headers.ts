@@ -29,6 +29,8 @@ const keptFromUpstream = new Set([
   'cookie',
   'openai-organization',
   'openai-project',
+  'x-goog-user-project',
+  'x-goog-fieldmask',
   'idempotency-key',
   'x-request-id',
   'accept-encoding',
@@ -39,6 +41,15 @@ const keptFromUpstream = new Set([
   'origin',
   'referer',
 ]);
+
+/**
+ * More of these: where the client is, what is ours, and what would choose a service tier of Vertex that
+ * neither the body nor the hold shows.
+ */
+const foreignPrefixes = ['x-forwarded-', 'x-billing-', 'x-vertex-ai-llm-'];
+
+/** Answers in another format would pass unmetered. */
+const readableTypes = /json|event-stream|\*\/\*/i;
 
 /** Of the provider's headers, what no client may see: our account there, and what is ours to set. */
 const keptFromClient = new Set([
@@ -51,10 +62,14 @@ const keptFromClient = new Set([
   'x-request-id',
   'openai-organization',
   'openai-project',
+  'anthropic-organization-id',
   'server',
   'via',
   'date',
 ]);
+
+/** The provider's limits of our account, and names that are ours alone. */
+const ownPrefixes = ['x-ratelimit-', 'anthropic-ratelimit-', 'x-billing-'];
 
 type IncomingHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -79,9 +94,10 @@ export function headersForUpstream(
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || keptFromUpstream.has(name) || declared.has(name)) continue;
-    if (name.startsWith('x-forwarded-') || name.startsWith('x-billing-')) continue;
+    if (foreignPrefixes.some((prefix) => name.startsWith(prefix))) continue;
     kept[name] = typeof value === 'string' ? value : value.join(', ');
   }
+  if (kept.accept !== undefined && !readableTypes.test(kept.accept)) delete kept.accept;
   return {
     ...kept,
     'content-type': 'application/json',
@@ -96,9 +112,13 @@ export function headersForClient(headers: IncomingHeaders): Record<string, strin
   const kept: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || keptFromClient.has(name) || declared.has(name)) continue;
-    // The provider's limits of our account say nothing about the tenant's.
-    if (name.startsWith('x-ratelimit-') || name.startsWith('x-billing-')) continue;
+    if (ownPrefixes.some((prefix) => name.startsWith(prefix))) continue;
     kept[name] = value;
   }
   return kept;
+}
+
+/** Lower case; empty where there is none. */
+export function contentTypeOf({ headers }: { readonly headers: IncomingHeaders }): string {
+  return String(headers['content-type'] ?? '').toLowerCase();
 }

@@ -1,7 +1,16 @@
 import type { AnswerReading, DialectRequest } from '../dialects/dialect.ts';
-import { inputTokens, type MeteredUsage, outputTokens, type Usage } from '../domain/usage.ts';
+import {
+  inputClasses,
+  inputTokens,
+  type MeteredUsage,
+  outputClasses,
+  outputTokens,
+  toolUnits,
+  type Usage,
+  type UsageClass,
+} from '../domain/usage.ts';
 import type { Observer } from '../observability/observer.ts';
-import type { Countable, Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { Countable, CountedByProvider, Tokenizer } from '../tokenizer/tokenizer.ts';
 
 export interface MeterOptions {
   readonly tokenizer: Tokenizer;
@@ -17,6 +26,8 @@ export interface Metering {
   readonly complete: boolean;
 }
 
+const isOutput: ReadonlySet<UsageClass> = new Set(outputClasses);
+
 /** Every request is one request, whatever else it used. */
 const oneRequest = { requests: 1 } as const;
 
@@ -30,20 +41,24 @@ const bytesPerToken = 4;
 export async function meter(metering: Metering, options: MeterOptions): Promise<MeteredUsage> {
   const { reading, complete } = metering;
   if (complete && reading.usage !== null) {
+    options.tokenizer.learn(explained(metering, reading.usage));
     return { usage: { ...reading.usage, ...oneRequest }, method: 'usage' };
   }
   const counted = await count(metering, options);
-  return reading.usage === null ? counted : atLeast(reading.usage, counted);
+  if (reading.usage !== null) return atLeast(reading.usage, counted);
+  // Searches and the like were made, whoever counts the tokens.
+  return { ...counted, usage: { ...reading.units, ...counted.usage } };
 }
 
 async function count(
-  { request, upstreamModel, reading }: Metering,
+  { request, upstreamModel, reading, complete }: Metering,
   { tokenizer, observer }: MeterOptions,
 ): Promise<MeteredUsage> {
+  const isCutOff = !complete;
   try {
     const [input, output] = await Promise.all([
-      tokenizer.count(upstreamModel, request.prompt()),
-      tokenizer.count(upstreamModel, reading.generated),
+      tokenizer.count(upstreamModel, { side: 'input', countable: request.prompt(), isCutOff }),
+      tokenizer.count(upstreamModel, { side: 'output', countable: reading.generated, isCutOff }),
     ]);
     return { usage: { input, output, ...oneRequest }, method: 'tiktoken' };
   } catch (error) {
@@ -70,7 +85,34 @@ function atLeast(reported: Usage, counted: MeteredUsage): MeteredUsage {
   }
   // Upstream's number of the input is final from the start; ours replaces only the output.
   const { output = 0 } = counted.usage;
-  const { output: _, reasoning: __, output_audio: ___, ...inputs } = reported;
-  const usage = inputTokens(reported) > 0 ? { ...inputs, output } : counted.usage;
+  const others = Object.entries(reported).filter(([usageClass]) => !isOutput.has(usageClass));
+  const usage = inputTokens(reported) > 0 ? { ...Object.fromEntries(others), output } : counted.usage;
   return { usage: { ...usage, ...oneRequest }, method: counted.method };
+}
+
+/** What a count says of how a model counts: the sides of it that come from nothing but the text that is seen. */
+function explained({ request, upstreamModel, reading }: Metering, usage: Usage): CountedByProvider {
+  const isWholeText = reading.error === null && reading.otherModels.length === 0 && !hasAny(usage, toolUnits);
+  const input = { side: 'input' as const, tokens: usage.input ?? 0, countable: () => request.prompt() };
+  const output = { side: 'output' as const, tokens: usage.output ?? 0, countable: () => reading.generated };
+  return {
+    model: upstreamModel,
+    isStream: request.stream,
+    sides: [
+      // What a cache holds, or an earlier answer, may be more than the request shows.
+      ...(isWholeText && request.continues === null && isOnly(usage, 'input', inputClasses) ? [input] : []),
+      ...(isWholeText && isOnly(usage, 'output', outputClasses) ? [output] : []),
+    ],
+  };
+}
+
+function hasAny(usage: Usage, classes: readonly UsageClass[]): boolean {
+  return classes.some((usageClass) => (usage[usageClass] ?? 0) > 0);
+}
+
+function isOnly(usage: Usage, only: UsageClass, classes: readonly UsageClass[]): boolean {
+  return !hasAny(
+    usage,
+    classes.filter((usageClass) => usageClass !== only),
+  );
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import type { ApiKeyId, InstanceId, RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import type { Rates } from '../domain/pricing.ts';
+import type { PriceList } from '../domain/pricing.ts';
 import type { UsageRecord } from '../domain/transaction.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
 import type { Ledger, PendingDraft } from '../ledger/ledger.ts';
@@ -24,7 +24,7 @@ export interface OpenRequest {
   readonly model: string;
   /** Of the upstream that is tried first. */
   readonly provider: string;
-  readonly rates: Rates;
+  readonly prices: PriceList;
   readonly terms: TenantTerms;
 }
 
@@ -98,10 +98,10 @@ function draftOf(open: OpenRequest, { clock, owner, pendingTtlMs }: OpenPendingO
     currency: open.terms.currency,
     provider: open.provider,
     model: open.model,
-    rates: open.rates,
+    rates: open.prices,
     multiplierPpm: open.terms.rateMultiplierPpm,
-    inputPrice: open.rates.input ?? null,
-    outputPrice: open.rates.output ?? null,
+    inputPrice: open.prices.rates.input ?? null,
+    outputPrice: open.prices.rates.output ?? null,
     periodDay: open.periodDay,
     expiresAtMs: clock.now() + pendingTtlMs,
     owner,

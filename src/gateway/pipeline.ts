@@ -11,11 +11,15 @@ import { admit } from './admit.ts';
 import { authenticate } from './authenticate.ts';
 import { createSettlements, type Settlements } from './commit.ts';
 import type { OpenRequest } from './open-request.ts';
+import { pricesOfOthers } from './other-prices.ts';
+import { passFree } from './pass-free.ts';
 import { Progress } from './progress.ts';
+import { RememberedInput } from './remembered-input.ts';
 import type { Client, GatewayRequest } from './request.ts';
 import { resolve } from './resolve.ts';
 import { run } from './run.ts';
 import { takenRefusal, traceOf } from './trace.ts';
+import { unknownMemberRefusal } from './unknown-members.ts';
 
 export interface PipelineOptions {
   readonly catalog: Catalog;
@@ -46,7 +50,10 @@ export interface Pipeline {
   readonly inFlight: number;
 }
 
-type Options = Required<PipelineOptions> & { readonly settlements: Settlements };
+type Options = Required<PipelineOptions> & {
+  readonly settlements: Settlements;
+  readonly rememberedInput: RememberedInput;
+};
 
 export function createPipeline(given: PipelineOptions): Pipeline {
   const settlements = createSettlements(given);
@@ -56,6 +63,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     pendingTtlMs: 60 * 60_000,
     ...given,
     settlements,
+    rememberedInput: new RememberedInput(),
   };
   const serving = new Set<Promise<void>>();
   return {
@@ -104,7 +112,7 @@ async function answer(
   progress: Progress,
   options: Options,
 ): Promise<Refusal | null> {
-  const { dialect, headers, body } = incoming;
+  const { dialect, headers, call } = incoming;
   const trace = traceOf(headers, options.newId);
   if (trace.kind === 'refused') return trace;
   progress.traced(trace.traceId);
@@ -114,22 +122,31 @@ async function answer(
   const { apiKey, terms } = caller;
   progress.authenticated(apiKey.tenantId, apiKey.id);
 
-  const request = dialect.readRequest(body);
+  const request = dialect.readRequest(call);
   if (request.kind === 'refused') return request;
   progress.asked(request.model, request.stream);
 
-  const resolved = await resolve(apiKey, request.model, dialect.name, options);
+  const resolved = await resolve(apiKey, request, dialect.name, options);
   if (resolved.kind === 'refused') return resolved;
-  const { rates, model } = resolved;
+  const { prices, longestPrompt, model, targets } = resolved;
+  const unknown = unknownMemberRefusal(request, targets);
+  if (unknown !== null) return unknown;
+  if (request.isFree)
+    return await passFree({ dialect, headers, request, targets, client, progress }, options);
 
   const { tenantId } = apiKey;
   const { traceId } = trace;
   const transactionId = options.newId() as TransactionId;
-  const requestHash = hashRequest(dialect.name, body);
+  const requestHash = hashRequest(dialect.name, call.path, call.query.toString(), call.body);
   const known = trace.fromClient ? await options.ledger.findByTrace(tenantId, traceId) : undefined;
   if (known !== undefined) return takenRefusal(known, requestHash);
 
-  const admission = await admit({ tenantId, traceId, transactionId, request, rates, terms, model }, options);
+  const others = (request.otherModels ?? []).map((name) => ({ model: name, usage: {} }));
+  const otherPrices = await pricesOfOthers(others, targets[0].upstream.provider, options);
+  const admission = await admit(
+    { tenantId, traceId, transactionId, request, prices, otherPrices, longestPrompt, terms, model },
+    options,
+  );
   if (admission.kind === 'refused') return admission;
   if (admission.kind !== 'admission') {
     return takenRefusal(await options.ledger.findByTrace(tenantId, traceId), requestHash);
@@ -144,12 +161,11 @@ async function answer(
     holdAmount: admission.holdAmount,
     periodDay: admission.periodDay,
     model: model.name,
-    provider: resolved.targets[0].upstream.provider,
-    rates,
+    provider: targets[0].upstream.provider,
+    prices,
     terms,
   };
   const { clampedOutput } = admission;
-  const { targets } = resolved;
   const { fromClient } = trace;
   return await run(
     { open, dialect, headers, request, targets, clampedOutput, mayBeRepeated: fromClient, client, progress },

@@ -13,7 +13,7 @@ const maxTextLength = 500;
 
 /** A provider's words as the ledger can hold them: SQL text has no NUL, and nobody reads a novel there. */
 export function storable(text: string): string {
-  return text.replaceAll('\0', '').slice(0, maxTextLength);
+  return text.replaceAll('\0', '').slice(0, maxTextLength).toWellFormed();
 }
 
 /** What is known of a request so far: times for its usage record, and the summary for who watches. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RecordedClient } from '../../test/support/pipeline.ts';
+import { RecordedClient, streamContext } from '../../test/support/pipeline.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
 import { UpstreamBodyError } from '../upstream/upstream.ts';
 import { relayStream } from './relay.ts';
@@ -14,7 +14,7 @@ async function relay(body: (client: RecordedClient) => AsyncIterable<string>) {
   async function* bytes() {
     for await (const text of body(client)) yield Buffer.from(text);
   }
-  const follower = openaiChat.followStream({ provider: 'sim', clientAsksUsage: false });
+  const follower = openaiChat.followStream(streamContext());
   const response = { kind: 'response' as const, status: 200, headers: {}, body: bytes() };
   const start = () => client.start({ kind: 'upstream', status: 200, headers: {} });
   const { signal } = new AbortController();
@@ -100,7 +100,7 @@ describe('a relayed stream', () => {
     }
     const relaying = relayStream({
       response: { kind: 'response', status: 200, headers: {}, body: bytes() },
-      follower: openaiChat.followStream({ provider: 'sim', clientAsksUsage: false }),
+      follower: openaiChat.followStream(streamContext()),
       client,
       signal: cancelled.signal,
       start: () => client.start({ kind: 'upstream', status: 200, headers: {} }),

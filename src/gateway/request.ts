@@ -1,4 +1,4 @@
-import type { Dialect } from '../dialects/dialect.ts';
+import type { ClientCall, Dialect } from '../dialects/dialect.ts';
 import type { Refusal } from '../domain/errors.ts';
 
 /** Header names are lower case. */
@@ -9,8 +9,7 @@ export type ResponseHeaders = Readonly<Record<string, string | string[]>>;
 export interface GatewayRequest {
   readonly dialect: Dialect;
   readonly headers: RequestHeaders;
-  /** The body as the client sent it. */
-  readonly body: Buffer;
+  readonly call: ClientCall;
   /** By the monotonic clock. */
   readonly arrivedAtMs: number;
 }

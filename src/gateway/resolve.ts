@@ -1,7 +1,8 @@
-import type { ApiKey, Catalog, DialectName, ServedModel, Target } from '../catalog/catalog.ts';
+import type { ApiKey, BookPrice, Catalog, DialectName, ServedModel, Target } from '../catalog/catalog.ts';
+import type { DialectRequest } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
-import { type Rates, rateCardAt } from '../domain/pricing.ts';
+import { type PriceList, rateCardAt } from '../domain/pricing.ts';
 
 export interface ResolveOptions {
   readonly catalog: Catalog;
@@ -13,7 +14,9 @@ export interface ResolveOptions {
 export interface Resolved {
   readonly kind: 'resolved';
   readonly model: ServedModel;
-  readonly rates: Rates;
+  /** In tokens, as far as anybody says; null where nobody does. Only its admin's bound refuses a prompt. */
+  readonly longestPrompt: number | null;
+  readonly prices: PriceList;
   /** In the order in which they are tried; at least one. */
   readonly targets: readonly [Target, ...Target[]];
 }
@@ -21,12 +24,15 @@ export interface Resolved {
 /** Which upstreams serve the model for this API key, in which order, and at what price. */
 export async function resolve(
   apiKey: ApiKey,
-  modelName: string,
+  { model: modelName, otherModels = [] }: Pick<DialectRequest, 'model' | 'otherModels'>,
   dialect: DialectName,
   { catalog, clock, random }: ResolveOptions,
 ): Promise<Resolved | Refusal> {
-  if (apiKey.models !== null && !apiKey.models.includes(modelName)) {
-    return refusal('API_KEY_FORBIDDEN', `This API key may not use the model "${modelName}".`, {
+  const { models } = apiKey;
+  const forbidden =
+    models === null ? undefined : [modelName, ...otherModels].find((name) => !models.includes(name));
+  if (forbidden !== undefined) {
+    return refusal('API_KEY_FORBIDDEN', `This API key may not use the model "${forbidden.slice(0, 256)}".`, {
       param: 'model',
     });
   }
@@ -38,12 +44,40 @@ export async function resolve(
     const message = `There is no model "${modelName}" here for this API. GET /v1/models lists those that there are.`;
     return refusal('MODEL_NOT_FOUND', message, { param: 'model' });
   }
-  const card = rateCardAt(model.rateCards, clock.now());
-  if (card === undefined) {
+  const published = await publishedPrice(model, catalog);
+  const prices = rateCardAt(model.rateCards, clock.now()) ?? published?.prices;
+  if (prices === undefined) {
     const message = `The model "${modelName}" has no price yet, so it is not served.`;
     return refusal('MODEL_NOT_PRICED', message, { param: 'model' });
   }
-  return { kind: 'resolved', model, rates: card.rates, targets: [first, ...rest] };
+  return {
+    kind: 'resolved',
+    model: { ...model, maxOutputTokens: model.maxOutputTokens ?? published?.maxOutputTokens ?? null },
+    longestPrompt: model.maxInputTokens ?? published?.maxInputTokens ?? null,
+    prices,
+    targets: [first, ...rest],
+  };
+}
+
+/** The published price of the model's first route, whichever route the request takes: one model, one price. */
+export async function publishedPrice(
+  { targets }: ServedModel,
+  catalog: Catalog,
+): Promise<BookPrice | undefined> {
+  const [first, ...others] = targets;
+  if (first === undefined) return undefined;
+  const { upstream, route } = others.reduce(
+    (best, target) => (target.route.priority < best.route.priority ? target : best),
+    first,
+  );
+  return await catalog.findPrice(upstream.provider, route.upstreamModel);
+}
+
+/** Whether a model has a price at this moment, so that it is served. */
+export async function isPriced(model: ServedModel, catalog: Catalog, nowMs: number): Promise<boolean> {
+  return (
+    rateCardAt(model.rateCards, nowMs) !== undefined || (await publishedPrice(model, catalog)) !== undefined
+  );
 }
 
 /** By priority; within one priority a random order in which weight is the chance to be first. */

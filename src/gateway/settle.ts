@@ -1,9 +1,12 @@
 import type { AnswerReading } from '../dialects/dialect.ts';
-import { charge } from '../domain/pricing.ts';
+import { charge, unitMultiplierPpm } from '../domain/pricing.ts';
+import { receiptOf } from '../domain/receipt.ts';
 import type { Outcome } from '../domain/transaction.ts';
+import { addUsage, inputTokens, outputTokens } from '../domain/usage.ts';
 import type { Charged, NotCharged } from './commit.ts';
 import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { meter } from './meter.ts';
+import { costPrices, pricesOfOthers } from './other-prices.ts';
 import { storable } from './progress.ts';
 
 /** How the exchange ended, and what upstream said of it. */
@@ -21,20 +24,56 @@ export async function settle(
 ): Promise<Charged | NotCharged | null> {
   const { upstream, route } = forwarded.target;
   const metered = await meter({ request, upstreamModel: route.upstreamModel, reading, complete }, options);
-  const charged = charge(metered.usage, open.rates, open.terms.rateMultiplierPpm);
+  const named = reading.serviceTier ?? request.serviceTier;
+  const serviceTier = named === null ? null : storable(named);
+  const otherModels = reading.otherModels.map(({ model, usage }) => ({ model: storable(model), usage }));
+  const others = await pricesOfOthers(otherModels, upstream.provider, options);
+  const used = { usage: metered.usage, otherModels: others, serviceTier };
+  const charged = charge(used, open.prices, open.terms.rateMultiplierPpm);
+  const ownCost = await costPrices(forwarded.target, options);
+  const { statedCost, reported } = reading;
+  const total = {
+    usage: others.reduce((sum, { usage }) => addUsage(sum, usage), metered.usage),
+    method: metered.method,
+  };
+  if (complete && reading.answerId !== null) {
+    options.rememberedInput.remember(
+      reading.answerId,
+      inputTokens(metered.usage) + outputTokens(metered.usage),
+    );
+  }
   const record = progress.record(outcome, reading.finishReason, reading.error);
   const commit = options.settlements.commit({
     tenantId: open.tenantId,
     traceId: open.traceId,
     transactionId: open.transactionId,
     amount: charged.amount,
-    metered,
-    costAmount: null,
+    metered: total,
+    costAmount: ownCost === null ? statedCost : charge(used, ownCost, unitMultiplierPpm).amount,
+    rates: charged.rates,
+    receipt: receiptOf(charged, { statedCost, reported: keptUsage(reported) }),
     provider: upstream.provider,
     record,
   });
-  progress.committed(outcome, upstream.provider, metered, charged);
+  progress.committed(outcome, upstream.provider, total, charged);
   return await within(commit, options.commitWaitMs);
+}
+
+/** A provider's usage object is small; one that isn't, is not worth a row's space. */
+const longestKeptUsage = 16_384;
+
+/** SQL's JSON has neither NUL nor half of a surrogate pair; a receipt that it refuses would refuse the commit. */
+const unstorable = /\\u(0000|d[89a-f])/i;
+
+/** What is kept of a provider's usage object beside its classes: all of it, as SQL can hold it. */
+function keptUsage(reported: unknown): unknown {
+  try {
+    const text = JSON.stringify(reported);
+    return text.length > longestKeptUsage || unstorable.test(text) ? null : reported;
+  } catch {
+    // It nests deeper than the stack.
+    return null;
+  }
 }
 
 /** Closes it without a charge; waits for the ledger likewise. */

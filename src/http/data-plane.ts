@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { Dialect } from '../dialects/dialect.ts';
+import type { ClientCall, Dialect } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import { authenticate } from '../gateway/authenticate.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
+import { isPriced } from '../gateway/resolve.ts';
 import type { Observer } from '../observability/observer.ts';
 import { readBody } from './body.ts';
 import { responseClient, wireError } from './response-client.ts';
@@ -15,8 +16,8 @@ export interface DataPlaneOptions {
   readonly catalog: Catalog;
   readonly clock: Clock;
   readonly observer: Observer;
-  /** What is served where: the path of each dialect. */
-  readonly routes: readonly { readonly path: string; readonly dialect: Dialect }[];
+  /** What is served, each on its own paths. */
+  readonly dialects: readonly Dialect[];
   /** Errors of paths that belong to no dialect take the shape of this one. */
   readonly defaultDialect: Dialect;
   readonly maxBodyBytes: number;
@@ -24,7 +25,7 @@ export interface DataPlaneOptions {
 
 /** The paths that clients of the providers know, under the names that the providers gave them. */
 export async function dataPlane(server: FastifyInstance, options: DataPlaneOptions): Promise<void> {
-  const { pipeline, clock, routes, defaultDialect, maxBodyBytes } = options;
+  const { pipeline, clock, dialects, defaultDialect, maxBodyBytes } = options;
 
   // The body is forwarded byte for byte, so it is not parsed here, whatever its content type.
   server.removeAllContentTypeParsers();
@@ -32,11 +33,12 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
     readBody(payload, maxBodyBytes),
   );
   server.setErrorHandler((error: Error & { readonly statusCode?: number }, request, reply) => {
-    if ((error.statusCode ?? 500) >= 500) options.observer.fault(`answering ${request.url}`, error, null);
+    if ((error.statusCode ?? 500) >= 500)
+      options.observer.fault(`answering ${pathOf(request.url)}`, error, null);
     send(reply, requestRefusal(error), defaultDialect);
   });
   server.setNotFoundHandler((request, reply) => {
-    const message = `There is no ${request.method} ${request.url.split('?')[0]} here.`;
+    const message = `There is no ${request.method} ${pathOf(request.url)} here.`;
     send(reply, refusal('NOT_FOUND', message), defaultDialect);
   });
 
@@ -47,6 +49,7 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
     if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
   });
 
+  const routes = dialects.flatMap((dialect) => dialect.paths.map((path) => ({ path, dialect })));
   for (const { path, dialect } of routes) {
     server.post(path, (request, reply) => {
       const arrivedAtMs = clock.monotonic();
@@ -54,9 +57,8 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
       if (refused !== null) return send(reply, refused, dialect);
       // From here on the answer is the pipeline's, which streams it and must own the connection.
       reply.hijack();
-      const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
       void pipeline.serve(
-        { dialect, headers: request.headers, body, arrivedAtMs },
+        { dialect, headers: request.headers, call: callOf(request), arrivedAtMs },
         responseClient(reply.raw, dialect),
       );
       return reply;
@@ -67,7 +69,7 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
     const caller = await authenticate(request.headers, options);
     if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
     const { '*': name = '' } = request.params as { '*'?: string };
-    const { data } = await listModels(caller.apiKey.models, options.catalog);
+    const { data } = await listModels(caller.apiKey.models, options);
     const model = data.find(({ id }) => id === name);
     const missing = refusal('MODEL_NOT_FOUND', `There is no model "${name}" here.`, { param: 'model' });
     return model ?? send(reply, missing, defaultDialect);
@@ -76,16 +78,35 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
   server.get('/v1/models', async (request, reply) => {
     const caller = await authenticate(request.headers, options);
     if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
-    return await listModels(caller.apiKey.models, options.catalog);
+    return await listModels(caller.apiKey.models, options);
   });
 }
 
+/** Without the query, where some clients put their secret. */
+function pathOf(url: string): string {
+  return url.split('?', 1)[0] ?? '';
+}
+
+function callOf({ body, url }: FastifyRequest): ClientCall {
+  const [path = '', query = ''] = url.split('?', 2);
+  return {
+    // What can't be decoded was refused by the router.
+    path: decodeURIComponent(path),
+    query: new URLSearchParams(query),
+    body: Buffer.isBuffer(body) ? body : Buffer.alloc(0),
+  };
+}
+
 /** The models that an API key may use and that have a price, in the shape of OpenAI's list. */
-async function listModels(permitted: readonly string[] | null, catalog: Catalog) {
+async function listModels(
+  permitted: readonly string[] | null,
+  { catalog, clock }: Pick<DataPlaneOptions, 'catalog' | 'clock'>,
+) {
   const models = await catalog.listModels();
+  const priced = await Promise.all(models.map((model) => isPriced(model, catalog, clock.now())));
   const usable = models.filter(
-    ({ name, targets, rateCards }) =>
-      targets.length > 0 && rateCards.length > 0 && (permitted === null || permitted.includes(name)),
+    ({ name, targets }, index) =>
+      priced[index] === true && targets.length > 0 && (permitted === null || permitted.includes(name)),
   );
   return {
     object: 'list',

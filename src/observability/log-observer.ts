@@ -3,7 +3,8 @@ import { formatAmount } from '../domain/money.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { Observer, RequestSummary } from './observer.ts';
 
-const milliseconds = (value: number | null) => (value === null ? null : Math.round(value * 1000) / 1000);
+const thousandths = (value: number) => Math.round(value * 1000) / 1000;
+const milliseconds = (value: number | null) => (value === null ? null : thousandths(value));
 
 function requestLine(summary: RequestSummary) {
   const { metered, charge } = summary;
@@ -27,10 +28,12 @@ function requestLine(summary: RequestSummary) {
   };
 }
 
-/** One line per request, and one per fault. */
+/** One line per request, and one per fault; what only metrics are made of is for who looks closely. */
 export function createLogObserver(log: Logger): Observer {
   return {
     requestEnded: (summary) => log.info(requestLine(summary), 'request'),
+    tokensCompared: ({ model, percent }) =>
+      log.debug({ model, stream_token_accuracy_percent: thousandths(percent) }, 'tokens compared'),
     fault: (what, error, traceId) => log.error({ err: error, trace_id: traceId }, what),
   };
 }

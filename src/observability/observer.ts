@@ -24,9 +24,19 @@ export interface RequestSummary {
   readonly timeToFirstByteMs: number | null;
 }
 
+/** How near our own count of an answer came to its provider's. */
+export interface TokenAccuracy {
+  /** The upstream's name of it. */
+  readonly model: string;
+  /** 0 to 100: 100 where both are equal, 0 where ours is off by all of it or more. */
+  readonly percent: number;
+}
+
 /** Who watches the gateway. Nothing it does can fail a request. */
 export interface Observer {
   requestEnded(summary: RequestSummary): void;
+  /** Our count of a stream that its provider counted too; of a sample of such streams. */
+  tokensCompared(accuracy: TokenAccuracy): void;
   /** Something broke that the request survived, or that ended it. */
   fault(what: string, error: unknown, traceId: TraceId | null): void;
 }

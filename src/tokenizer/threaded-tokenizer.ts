@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { Countable, Tokenizer } from './tokenizer.ts';
+import type { Countable, TextCounter } from './tokenizer.ts';
 
 export interface CountRequest {
   readonly id: number;
@@ -33,7 +33,7 @@ interface Waiting {
 }
 
 /** Counts in one thread, which starts with the first text and is replaced when it dies. */
-class ThreadedTokenizer implements Tokenizer {
+class ThreadedTokenizer implements TextCounter {
   readonly #maxWaitingLength: number;
   readonly #workerUrl: URL;
   readonly #waiting = new Map<number, Waiting>();
@@ -109,6 +109,6 @@ class ThreadedTokenizer implements Tokenizer {
   }
 }
 
-export function createThreadedTokenizer(options: ThreadedTokenizerOptions = {}): Tokenizer {
+export function createThreadedTokenizer(options: ThreadedTokenizerOptions = {}): TextCounter {
   return new ThreadedTokenizer(options);
 }

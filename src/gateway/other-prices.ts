@@ -1,0 +1,57 @@
+import type { Catalog, Target } from '../catalog/catalog.ts';
+import type { Clock } from '../domain/clock.ts';
+import { type PriceList, rateCardAt } from '../domain/pricing.ts';
+import type { ModelUsage } from '../domain/usage.ts';
+import type { Observer } from '../observability/observer.ts';
+
+export interface OtherPricesOptions {
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly observer: Observer;
+}
+
+export interface PricedModelUsage extends ModelUsage {
+  /** Null where nobody knows its price: it is then charged like the model that was asked for. */
+  readonly prices: PriceList | null;
+}
+
+/** The prices of models that upstream used on its own decision: as served here, or as published. */
+export async function pricesOfOthers(
+  others: readonly ModelUsage[],
+  provider: string,
+  options: OtherPricesOptions,
+): Promise<readonly PricedModelUsage[]> {
+  return await Promise.all(
+    others.map(async (other) => ({ ...other, prices: await priceOf(other.model, provider, options) })),
+  );
+}
+
+async function priceOf(
+  name: string,
+  provider: string,
+  { catalog, clock, observer }: OtherPricesOptions,
+): Promise<PriceList | null> {
+  try {
+    const served = name.includes('\0') ? undefined : await catalog.findModel(name);
+    const card = served === undefined ? undefined : rateCardAt(served.rateCards, clock.now());
+    return card ?? (await catalog.findPrice(provider, name))?.prices ?? null;
+  } catch (error) {
+    // The bill must not fail for it: the receipt says which price was taken.
+    observer.fault('finding the price of another model', error, null);
+    return null;
+  }
+}
+
+/** What the provider charges us on this route: as its admin set it, or as published; null where neither. */
+export async function costPrices(
+  { route, upstream }: Target,
+  { catalog, observer }: OtherPricesOptions,
+): Promise<PriceList | null> {
+  if (route.costRates !== null) return route.costRates;
+  try {
+    return (await catalog.findPrice(upstream.provider, route.upstreamModel))?.prices ?? null;
+  } catch (error) {
+    observer.fault('finding what the provider charges', error, null);
+    return null;
+  }
+}
