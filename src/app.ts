@@ -1,30 +1,38 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import type { AdminDependencies } from './admin/admin-call.ts';
 import { createAdminCalls } from './admin/admin-calls.ts';
+import { tokenFactorCalls } from './admin/token-factors.ts';
 import { createCachedCatalog } from './catalog/cached-catalog.ts';
 import type { CatalogStore } from './catalog/catalog.ts';
 import { createSqlCatalog } from './catalog/sql-catalog.ts';
 import type { Config } from './config.ts';
+import { dialects } from './dialects/dialects.ts';
 import { openaiChat } from './dialects/openai-chat/index.ts';
 import { systemClock } from './domain/clock.ts';
 import { hashSecret, type InstanceId, newSecret, type SecretHash } from './domain/ids.ts';
 import { createPipeline, type Pipeline } from './gateway/pipeline.ts';
 import { createMemoryHotState } from './hot-state/memory.ts';
 import { createServer, type GatewayServer } from './http/server.ts';
+import { SqlError } from './ledger/drivers/driver.ts';
 import { openPglite } from './ledger/drivers/pglite.ts';
 import { migrate } from './ledger/migrations/migrations.ts';
 import { createSqlLedger } from './ledger/sql-ledger.ts';
 import { createHealthReporter } from './observability/health.ts';
 import { createLogObserver } from './observability/log-observer.ts';
+import { withBuiltInPrices, withOneNamePerProvider } from './prices/price-book.ts';
+import { createCatalogPriceStore, emptyPriceStore, type PriceStore } from './prices/price-store.ts';
 import { startSimulator } from './simulator/simulator.ts';
 import { setUpDemo } from './start/demo.ts';
-import { setUpOpenAi } from './start/open-ai.ts';
+import { type ServedProvider, setUpProvider } from './start/providers.ts';
 import { welcome } from './start/welcome.ts';
+import { createSqlFactorStore } from './token-factors/sql-factor-store.ts';
+import { createLearningTokenizer, mostStoredFactors } from './tokenizer/learning-tokenizer.ts';
 import { createThreadedTokenizer } from './tokenizer/threaded-tokenizer.ts';
 import { createUndiciClient } from './upstream/undici-client.ts';
 
@@ -71,19 +79,29 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
   await migrate(driver.db);
   const ledger = createSqlLedger({ driver });
   const hotState = createMemoryHotState({ clock: systemClock });
-  const store = withEnvironmentAdmin(createSqlCatalog({ db: driver.db }), config.adminToken);
-  const catalog = createCachedCatalog({
-    store,
+  const stored = withOneNamePerProvider(createSqlCatalog({ db: driver.db }));
+  const administered = withEnvironmentAdmin(stored, config.adminToken);
+  const store = withBuiltInPrices(administered, systemClock);
+  const cached = createCachedCatalog({
+    store: administered,
     clock: systemClock,
     maxAgeMs: catalogMaxAgeMs,
     maxApiKeys: maxCachedApiKeys,
   });
+  const catalog = withBuiltInPrices(cached, systemClock);
 
   const upstreams = createUndiciClient();
   undo.defer(() => upstreams.close());
-  const tokenizer = createThreadedTokenizer();
-  undo.defer(() => tokenizer.close());
   const observer = createLogObserver(log);
+  const factorStore = createSqlFactorStore({ db: driver.db });
+  const tokenizer = createLearningTokenizer({
+    counter: createThreadedTokenizer(),
+    store: factorStore,
+    known: await factorStore.load(mostStoredFactors),
+    onAccuracy: observer.tokensCompared,
+    onFault: (what, error) => observer.fault(what, error, null),
+  });
+  undo.defer(() => tokenizer.close());
   const pipeline = createPipeline({
     catalog,
     hotState,
@@ -100,6 +118,7 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
 
   const admin: AdminDependencies = {
     catalog: store,
+    dialectNames: [...new Set(dialects.map(({ name }) => name))],
     ledger,
     hotState,
     clock: systemClock,
@@ -115,12 +134,12 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
       catalog,
       clock: systemClock,
       observer,
-      routes: [{ path: '/v1/chat/completions', dialect: openaiChat }],
+      dialects,
       defaultDialect: openaiChat,
       maxBodyBytes: config.maxBodyBytes,
     },
     adminPlane: {
-      calls: createAdminCalls(admin),
+      calls: [...createAdminCalls(admin), ...tokenFactorCalls(tokenizer)],
       admins: catalog,
       newId: randomUUIDv7,
       onCatalogChange: () => catalog.invalidate(),
@@ -142,7 +161,10 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
 
   const url = urlOf(server.http.server.address(), config.host);
   const adminToken = await makeAdminToken(store, config);
-  const openAi = config.openAi === null ? null : await setUpOpenAi(store, config.openAi.baseUrl);
+  const providers: ServedProvider[] = [];
+  for (const provider of config.providers) {
+    providers.push(await setUpProvider(store, provider, systemClock.now()));
+  }
   const demo = simulator === null ? null : await setUpDemo(admin, simulator.url);
   catalog.invalidate();
   state.accepting = true;
@@ -152,16 +174,46 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
       adminToken,
       adminTokenFromEnvironment: config.adminToken !== null,
       demo,
-      openAiModels: openAi?.served.length ?? null,
+      providers,
     }),
   );
-  if (openAi !== null && openAi.left.length > 0) {
-    log.warn({ models: openAi.left }, 'not served: the price book has no price');
+  for (const { title, left } of providers) {
+    if (left.length > 0)
+      log.info({ provider: title, models: left }, 'not served: the price book has no price');
   }
   if (config.withoutEffect.length > 0) {
     log.warn({ variables: config.withoutEffect }, 'set in the environment, and without effect yet');
   }
   return { url, close: () => undo.disposeAsync() };
+}
+
+/** A data directory whose schema is older than the price book. */
+const undefinedTable = '42P01';
+
+/**
+ * The stored prices alone, for a command that runs while no gateway does. A dry run makes no ledger where
+ * there is none, and brings no schema up to date.
+ * @throws Fault LEDGER_UNAVAILABLE while a gateway has the directory
+ */
+export async function openPriceStore(dataDir: string, dryRun: boolean): Promise<PriceStore> {
+  if (dryRun && !existsSync(join(dataDir, 'ledger'))) return emptyPriceStore;
+  const driver = await openPglite(resolve(dataDir));
+  const store = createCatalogPriceStore(withOneNamePerProvider(createSqlCatalog({ db: driver.db })), () =>
+    driver.close(),
+  );
+  if (dryRun) return { ...emptyPriceStore, list: () => store.list().catch(noneYet), close: store.close };
+  try {
+    await migrate(driver.db);
+    return store;
+  } catch (error) {
+    await driver.close();
+    throw error;
+  }
+}
+
+function noneYet(error: unknown): readonly [] {
+  if (error instanceof SqlError && error.sqlState === undefinedTable) return [];
+  throw error;
 }
 
 /** The token of the environment counts as long as it is there, and is never stored. */

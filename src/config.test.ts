@@ -9,7 +9,7 @@ describe('the environment', () => {
       dataDir: './data',
       adminToken: null,
       demo: true,
-      openAi: null,
+      providers: [],
       maxBodyBytes: 33_554_432,
       drainMs: 30_000,
       logLevel: 'info',
@@ -25,13 +25,21 @@ describe('the environment', () => {
 
   it('keeps the key of a provider out of the config', () => {
     const config = readConfig({ OPENAI_API_KEY: 'sk-planted', OPENAI_BASE_URL: 'http://localhost:1/v1/' });
-    expect(config.openAi).toEqual({ baseUrl: 'http://localhost:1/v1' });
+    expect(config.providers).toEqual([{ name: 'openai', baseUrl: 'http://localhost:1/v1' }]);
     expect(JSON.stringify(config)).not.toContain('sk-planted');
+  });
+
+  it('has the providers whose keys are set, each where its own SDK finds it', () => {
+    const keys = { GEMINI_API_KEY: 'g', ANTHROPIC_API_KEY: 'a', OPENAI_API_KEY: '' };
+    expect(readConfig(keys).providers).toEqual([
+      { name: 'anthropic', baseUrl: 'https://api.anthropic.com' },
+      { name: 'gemini', baseUrl: 'https://generativelanguage.googleapis.com' },
+    ]);
+    expect(() => readConfig({ ...keys, GEMINI_BASE_URL: 'ftp://x' })).toThrow('GEMINI_BASE_URL');
   });
 
   it('tells which variables have no effect yet', () => {
     expect(readConfig({ GEMINI_API_KEY: 'x', PROMETHEUS_PORT: '9090' }).withoutEffect).toEqual([
-      'GEMINI_API_KEY',
       'PROMETHEUS_PORT',
     ]);
   });

@@ -1,5 +1,11 @@
 import { z } from 'zod';
 
+export interface ProviderConfig {
+  readonly name: 'openai' | 'anthropic' | 'gemini';
+  /** As the provider's own SDK takes it, without a slash at the end. */
+  readonly baseUrl: string;
+}
+
 export interface Config {
   readonly host: string;
   readonly port: number;
@@ -9,7 +15,8 @@ export interface Config {
   readonly adminToken: string | null;
   /** Whether a demo tenant and the simulated provider are set up. */
   readonly demo: boolean;
-  readonly openAi: { readonly baseUrl: string } | null;
+  /** Those whose key is set, which stays in the environment. */
+  readonly providers: readonly ProviderConfig[];
   readonly maxBodyBytes: number;
   /** How long a drain waits for requests that run. */
   readonly drainMs: number;
@@ -33,6 +40,12 @@ const optionalText = z
   .optional()
   .transform((value) => (value === undefined || value === '' ? null : value));
 
+const baseUrl = (usual: string) =>
+  z
+    .url({ protocol: /^https?$/ })
+    .default(usual)
+    .transform((url) => url.replace(/\/+$/, ''));
+
 /** Variables of DESIGN.md section 7 that this version can't honour yet: refused rather than ignored. */
 const notYet: Readonly<Record<string, (value: string) => string | null>> = {
   DATABASE_URL: () => 'Postgres is not supported yet: leave it out to use the embedded ledger',
@@ -45,13 +58,7 @@ const notYet: Readonly<Record<string, (value: string) => string | null>> = {
 };
 
 /** Variables of the same section that change nothing about what is served or billed: told, not refused. */
-const withoutEffectYet = [
-  'ANTHROPIC_API_KEY',
-  'GEMINI_API_KEY',
-  'PROMETHEUS_ENABLED',
-  'PROMETHEUS_PORT',
-  'BILLING_STREAM_ALLOW_NEGATIVE',
-];
+const withoutEffectYet = ['PROMETHEUS_ENABLED', 'PROMETHEUS_PORT', 'BILLING_STREAM_ALLOW_NEGATIVE'];
 
 const environmentSchema = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
@@ -62,7 +69,11 @@ const environmentSchema = z.object({
   }),
   DEMO: onOff.default(true),
   OPENAI_API_KEY: optionalText,
-  OPENAI_BASE_URL: z.url({ protocol: /^https?$/ }).default('https://api.openai.com/v1'),
+  OPENAI_BASE_URL: baseUrl('https://api.openai.com/v1'),
+  ANTHROPIC_API_KEY: optionalText,
+  ANTHROPIC_BASE_URL: baseUrl('https://api.anthropic.com'),
+  GEMINI_API_KEY: optionalText,
+  GEMINI_BASE_URL: baseUrl('https://generativelanguage.googleapis.com'),
   MAX_BODY_BYTES: wholeNumber(1024, 512 * 1024 * 1024).default(32 * 1024 * 1024),
   DRAIN_SECONDS: wholeNumber(0, 3600).default(30),
   BILLING_STREAM_ALLOW_NEGATIVE: onOff.default(true),
@@ -93,10 +104,19 @@ export function readConfig(environment: Environment): Config {
     dataDir: data.DATA_DIR,
     adminToken: data.ADMIN_TOKEN,
     demo: data.DEMO,
-    openAi: data.OPENAI_API_KEY === null ? null : { baseUrl: data.OPENAI_BASE_URL.replace(/\/+$/, '') },
+    providers: providersOf(data),
     maxBodyBytes: data.MAX_BODY_BYTES,
     drainMs: data.DRAIN_SECONDS * 1000,
     logLevel: data.LOG_LEVEL,
     withoutEffect: withoutEffectYet.filter((name) => present[name] !== undefined),
   };
+}
+
+function providersOf(data: z.output<typeof environmentSchema>): readonly ProviderConfig[] {
+  const all = [
+    { apiKey: data.OPENAI_API_KEY, name: 'openai', baseUrl: data.OPENAI_BASE_URL },
+    { apiKey: data.ANTHROPIC_API_KEY, name: 'anthropic', baseUrl: data.ANTHROPIC_BASE_URL },
+    { apiKey: data.GEMINI_API_KEY, name: 'gemini', baseUrl: data.GEMINI_BASE_URL },
+  ] as const;
+  return all.flatMap(({ apiKey, ...provider }) => (apiKey === null ? [] : [provider]));
 }

@@ -1,11 +1,13 @@
-import { startApp } from './app.ts';
+import { openPriceStore, startApp } from './app.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { Fault } from './domain/errors.ts';
+import { runPricesCommand } from './prices/import-command.ts';
 import { runSimulator } from './simulator/run.ts';
 
 const usage = `Usage:
-  tollgate        start the gateway
-  tollgate sim    start the simulated provider alone
+  tollgate                       start the gateway
+  tollgate sim                   start the simulated provider alone
+  tollgate prices import FILE    import prices from LiteLLM's price map (see tollgate prices)
 `;
 
 const sameSignalMs = 1_000;
@@ -30,6 +32,18 @@ async function startGateway(): Promise<void> {
   process.on('SIGINT', stop);
 }
 
+async function runPrices(args: readonly string[]): Promise<void> {
+  // What was printed is written before the process ends, so it ends by itself.
+  process.exitCode = await runPricesCommand({
+    args,
+    environment: process.env,
+    print: (text) => process.stdout.write(text),
+    printError: (text) => process.stderr.write(text),
+    openStore: ({ dryRun }) => openPriceStore(readConfig(process.env).dataDir, dryRun),
+    nowMs: Date.now(),
+  });
+}
+
 /** One line for what the person who starts it can mend; everything for what they can't. */
 function fail(error: unknown): never {
   const { code } = error as NodeJS.ErrnoException;
@@ -48,6 +62,7 @@ const [command, ...rest] = process.argv.slice(2);
 try {
   if (command === undefined) await startGateway();
   else if (command === 'sim' && rest.length === 0) await runSimulator(process.env);
+  else if (command === 'prices') await runPrices(rest);
   else {
     process.stderr.write(usage);
     process.exit(2);

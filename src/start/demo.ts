@@ -18,6 +18,16 @@ const models: Readonly<Record<string, Rates>> = {
 };
 const maxOutputTokens = 4096;
 
+/** Every wire format that there is: the simulated provider speaks them all. */
+const dialects = [
+  'openai.chat',
+  'openai.responses',
+  'openai.completions',
+  'openai.embeddings',
+  'anthropic.messages',
+  'gemini.generate',
+];
+
 function audit(action: string, subject: string): AuditEntry {
   return { actor: 'demo', action, subject, detail: {} };
 }
@@ -37,16 +47,18 @@ export async function setUpDemo(dependencies: AdminDependencies, simulatorUrl: s
 }
 
 /** Its port is a new one at every start. */
-async function putSimulator({ catalog }: AdminDependencies, baseUrl: string): Promise<void> {
+async function putSimulator({ catalog }: AdminDependencies, simulatorUrl: string): Promise<void> {
   await catalog.putUpstream(
     {
       id: upstreamId,
       provider: 'sim',
-      dialects: ['openai.chat'],
-      baseUrl,
+      dialects,
+      // Anthropic's and Google's paths stand below the origin, and the simulator finds OpenAI's there too.
+      baseUrl: new URL(simulatorUrl).origin,
       credential: null,
       headersTimeoutMs: 60_000,
       idleTimeoutMs: 60_000,
+      quirkOverrides: {},
     },
     audit('upstream.put', upstreamId),
   );
@@ -58,6 +70,7 @@ async function putSimulator({ catalog }: AdminDependencies, baseUrl: string): Pr
       weight: 1,
       priority: 0,
       whenClientGone: 'cancel',
+      costRates: null,
     } as const;
     await catalog.putModel(
       {

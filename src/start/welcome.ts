@@ -5,7 +5,7 @@ export interface WelcomeOptions {
   readonly adminTokenFromEnvironment: boolean;
   /** Null without a demo; its API key is null when it was shown before. */
   readonly demo: { readonly apiKey: string | null } | null;
-  readonly openAiModels: number | null;
+  readonly providers: readonly { readonly title: string; readonly served: readonly string[] }[];
 }
 
 function adminLine({ adminToken, adminTokenFromEnvironment }: WelcomeOptions): string {
@@ -35,16 +35,15 @@ function demoLines({ url, demo }: WelcomeOptions): string[] {
 
 /** What to paste, once the gateway is ready. */
 export function welcome(options: WelcomeOptions): string {
-  const openAi =
-    options.openAiModels === null
-      ? []
-      : [`OpenAI        ${options.openAiModels} models, priced by the price book`];
+  const providers = options.providers.map(
+    ({ title, served }) => `${title.padEnd(14)}${served.length} models, priced by the price book`,
+  );
   return [
     '',
     `Tollgate is ready on ${options.url}`,
     '',
     adminLine(options),
-    ...openAi,
+    ...providers,
     ...demoLines(options),
     '',
     '',

@@ -1,0 +1,50 @@
+import type { BookPrice, Catalog, CatalogStore } from '../catalog/catalog.ts';
+import type { Clock } from '../domain/clock.ts';
+import type { Rates } from '../domain/pricing.ts';
+import { unitClasses } from '../domain/usage.ts';
+import { builtInPrice } from './genai-prices.ts';
+import { providerName } from './provider-names.ts';
+
+/** The same catalogue, where a provider that has several names has one price under all of them. */
+export function withOneNamePerProvider(store: CatalogStore): CatalogStore {
+  return {
+    ...store,
+    findPrice: (provider, model) => store.findPrice(providerName(provider), model),
+    putPrices: (prices, audit) => {
+      const named = prices.map((price) => ({ ...price, provider: providerName(price.provider) }));
+      // Two names of one provider in one call are one price: the later one, as between two calls.
+      const unique = new Map(named.map((price) => [`${price.provider}\n${price.model}`, price]));
+      return store.putPrices([...unique.values()], audit);
+    },
+  };
+}
+
+/**
+ * The same catalogue, where a model without an imported price has the built-in one of this very moment:
+ * it stands in front of a cache and not behind it, since some prices change within the day.
+ */
+export function withBuiltInPrices<C extends Catalog>(catalog: C, clock: Clock): C {
+  return {
+    ...catalog,
+    findPrice: async (provider: string, model: string) => {
+      const imported = await catalog.findPrice(provider, model);
+      const builtIn = builtInPrice(provider, model, clock.now());
+      return imported === undefined ? builtIn : withUnitsOf(builtIn, imported);
+    },
+  };
+}
+
+/**
+ * An imported price with the built-in prices of units that its source doesn't know of, web searches for
+ * one: a token without a price is charged as its plain sibling, but a unit without one would be free.
+ */
+export function withUnitsOf<P extends BookPrice>(builtIn: BookPrice | undefined, imported: P): P {
+  const { rates } = imported.prices;
+  const missing: Rates = Object.fromEntries(
+    unitClasses.flatMap((usageClass) => {
+      const rate = builtIn?.prices.rates[usageClass];
+      return rate === undefined || rates[usageClass] !== undefined ? [] : [[usageClass, rate]];
+    }),
+  );
+  return { ...imported, prices: { ...imported.prices, rates: { ...rates, ...missing } } };
+}
