@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { invalidRequest, type Parsed } from './errors.ts';
 
 /**
  * The grammar of what a request may ask of the simulator. Each directive is given as a header,
@@ -19,6 +18,7 @@ export const endings = [
   'refuse_429',
   'refuse_500',
   'refuse_503',
+  'refuse_529',
   'no_connection',
   'stall_headers',
   'error_in_200',
@@ -84,7 +84,7 @@ const grammar = {
   after: count(10_000_000).default(3),
   /** Events of `junk_bytes`. */
   junk_events: count(10_000).default(3),
-  /** Of `refuse_429` and `refuse_503`. */
+  /** Of `refuse_429`, `refuse_503` and `refuse_529`. */
   retry_after_seconds: count(86_400).default(1),
   /** Tokens of reasoning before the answer; part of completion_tokens as at OpenAI. */
   reasoning: count(1_000_000).optional(),
@@ -92,6 +92,9 @@ const grammar = {
   reasoning_field: oneOf('reasoning_content', 'reasoning', 'hidden').default('reasoning_content'),
   /** Prompt tokens to report as read from cache. */
   cached_tokens: count(10_000_000).default(0),
+  /** Prompt tokens to report as written to a cache, for five minutes and for an hour; only Anthropic's format tells them. */
+  cache_write_tokens: count(10_000_000).default(0),
+  cache_write_1h_tokens: count(10_000_000).default(0),
   /** The model declines, in the message's `refusal`. */
   refusal: flag.default(false),
   /** How many tools are called at once. */
@@ -107,6 +110,13 @@ export type Directives = z.output<typeof schema>;
 const defaults: Directives = schema.parse({});
 const headerPrefix = 'x-sim-';
 
+/** Why directives were not understood, and where they stand. */
+export interface Mistake {
+  readonly message: string;
+  /** `model`, or the header. */
+  readonly param: string;
+}
+
 export interface Directed {
   /** The model's name without directives. */
   readonly model: string;
@@ -115,18 +125,18 @@ export interface Directed {
 
 /**
  * Reads the directives of a request.
- * @returns a 400 that names the first directive that is unknown, malformed or given twice
+ * @returns a mistake that names the first directive that is unknown, malformed or given twice
  */
 export function parseDirectives(
   modelWithDirectives: string,
   headers: Readonly<Record<string, string | string[] | undefined>>,
-): Parsed<Directed> {
+): Directed | Mistake {
   const mark = modelWithDirectives.indexOf('?');
   const model = mark === -1 ? modelWithDirectives : modelWithDirectives.slice(0, mark);
   const given = new Map<string, string>();
   const written = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(mark === -1 ? '' : modelWithDirectives.slice(mark + 1))) {
-    if (given.has(name)) return invalid(`Simulator directive '${name}' is given twice.`, 'model');
+    if (given.has(name)) return { message: `Simulator directive '${name}' is given twice.`, param: 'model' };
     given.set(name, value);
     written.set(name, 'model');
   }
@@ -136,11 +146,11 @@ export function parseDirectives(
     given.set(name, String(headers[header]).trim());
     written.set(name, header);
   }
-  if (given.size === 0) return { ok: true, value: { model, directives: defaults } };
+  if (given.size === 0) return { model, directives: defaults };
   const parsed = schema.safeParse(Object.fromEntries(given));
-  if (parsed.success) return { ok: true, value: { model, directives: parsed.data } };
+  if (parsed.success) return { model, directives: parsed.data };
   const { name, message } = firstMistake(parsed.error, given);
-  return invalid(message, written.get(name) ?? 'model');
+  return { message, param: written.get(name) ?? 'model' };
 }
 
 function firstMistake(error: z.ZodError, given: ReadonlyMap<string, string>) {
@@ -155,10 +165,6 @@ function firstMistake(error: z.ZodError, given: ReadonlyMap<string, string>) {
     name,
     message: `Invalid simulator directive '${name}=${given.get(name) ?? ''}': ${issue?.message ?? ''}.`,
   };
-}
-
-function invalid(message: string, param: string): Parsed<Directed> {
-  return { ok: false, error: invalidRequest(message, param, 'invalid_directive') };
 }
 
 function sortFaults(names: readonly (Ending | UsageFault | LayoutFault)[]): Faults | null {

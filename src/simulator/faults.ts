@@ -1,6 +1,6 @@
-import { type AnswerEvent, doneData } from './chunks.ts';
 import type { Directives, Ending } from './directives.ts';
-import { type ApiError, errorBody, invalidRequest, serverError, wrongApiKey } from './errors.ts';
+import type { ApiError, Wording } from './errors.ts';
+import type { AnswerEvent, Framing, StreamLayout } from './format.ts';
 import { below, type Random } from './random.ts';
 
 /** Bytes that leave in one write. */
@@ -14,54 +14,48 @@ export interface Packet {
 
 const bigEventBytes = 65_536;
 
-/** The refusal that was asked for, in OpenAI's words; null when none was. */
-export function refusalFor(ending: Ending | null, directives: Directives): ApiError | null {
-  const retryAfter = { 'retry-after': String(directives.retry_after_seconds) };
+/** The refusal that was asked for, in the words of the provider; null when none was. */
+export function refusalFor(ending: Ending | null, wording: Wording, seconds: number): ApiError | null {
+  const headers = { 'retry-after': String(seconds) };
   switch (ending) {
     case 'refuse_400':
-      return invalidRequest('This request was refused because it asked for that.', null, 'simulated_refusal');
+      return wording.invalid(
+        'This request was refused because it asked for that.',
+        null,
+        'simulated_refusal',
+      );
     case 'refuse_401':
-      return wrongApiKey('simulated');
+      return { ...wording.wrongApiKey('simulated'), status: 401 };
     case 'refuse_429':
-      return {
-        status: 429,
-        message: `Rate limit reached for requests. Please try again in ${directives.retry_after_seconds}s.`,
-        type: 'requests',
-        param: null,
-        code: 'rate_limit_exceeded',
-        headers: retryAfter,
-      };
+      return { ...wording.rateLimited(seconds), headers };
     case 'refuse_500':
-      return serverError();
+      return wording.serverError();
     case 'refuse_503':
-      return {
-        ...serverError(),
-        status: 503,
-        message: 'The engine is currently overloaded, please try again later.',
-        headers: retryAfter,
-      };
+      return { ...wording.overloaded(), status: 503, headers };
+    case 'refuse_529':
+      return { ...wording.overloaded(), status: 529, headers };
     default:
       return null;
   }
 }
 
-/** Lays events out as bytes, with the faults that were asked for. Made while it is walked. */
+/** Lays a stream out as bytes, with the faults that were asked for. Made while it is walked. */
 export function streamPackets(
-  events: Iterable<AnswerEvent>,
+  layout: StreamLayout,
   directives: Directives,
   random: Random,
 ): Iterable<Packet> {
-  const { ending, layout } = directives.fault;
-  let chosen = events;
-  if (ending === 'cut' || ending === 'stall' || ending === 'error_event') {
-    chosen = firstEvents(events, directives.after);
-  }
-  if (layout.has('no_done')) chosen = withoutDone(chosen);
-  if (ending === 'error_event') chosen = withError(chosen);
-  if (layout.has('big_events')) chosen = enlarged(chosen, layout.has('crlf') ? 4 : 2);
-  let packets = framed(chosen, layout.has('crlf') ? '\r\n\r\n' : '\n\n');
-  if (layout.has('junk_bytes')) packets = withJunk(packets, directives.junk_events, random);
-  return layout.has('split_bytes') ? split(packets, random) : packets;
+  const { ending, layout: faults } = directives.fault;
+  const isBroken = ending === 'cut' || ending === 'stall' || ending === 'error_event';
+  let events = isBroken ? firstEvents(layout.events(), directives.after) : layout.events();
+  if (faults.has('no_done')) events = withoutClosing(events);
+  if (ending === 'error_event') events = withFailure(events, layout);
+  const lineEnd = faults.has('crlf') ? '\r\n' : '\n';
+  if (faults.has('big_events')) events = enlarged(events, layout.framing, lineEnd);
+  const isWhole = ending !== 'cut' && ending !== 'stall' && !faults.has('no_done');
+  let packets = framed[layout.framing](events, lineEnd, isWhole);
+  if (faults.has('junk_bytes')) packets = withJunk(packets, directives.junk_events, random);
+  return faults.has('split_bytes') ? split(packets, random) : packets;
 }
 
 /** Lays a whole body out in packets of random sizes. */
@@ -86,32 +80,55 @@ function* firstEvents(events: Iterable<AnswerEvent>, limit: number): Generator<A
   }
 }
 
-function* withoutDone(events: Iterable<AnswerEvent>): Generator<AnswerEvent> {
-  for (const event of events) if (event.data !== doneData) yield event;
+function* withoutClosing(events: Iterable<AnswerEvent>): Generator<AnswerEvent> {
+  for (const event of events) if (!event.closes) yield event;
 }
 
-/** OpenAI's error event takes the place of everything that would still have come. */
-function* withError(events: Iterable<AnswerEvent>): Generator<AnswerEvent> {
-  for (const event of events) if (event.data !== doneData) yield event;
-  yield { data: errorBody(serverError()), tokens: 0 };
+/** The provider's error takes the place of everything that would still have come. */
+function* withFailure(events: Iterable<AnswerEvent>, layout: StreamLayout): Generator<AnswerEvent> {
+  let sent = 0;
+  for (const event of withoutClosing(events)) {
+    yield event;
+    sent += 1;
+  }
+  yield* layout.failure(sent);
 }
 
 /** Pads each event to 64 KB by the member that OpenAI itself pads with, so that no text changes. */
-function* enlarged(events: Iterable<AnswerEvent>, endLength: number): Generator<AnswerEvent> {
-  const empty = `data: ,"obfuscation":""`.length + endLength;
+function* enlarged(events: Iterable<AnswerEvent>, framing: Framing, lineEnd: string): Generator<AnswerEvent> {
   for (const event of events) {
-    if (event.data === doneData) {
+    if (!event.data.endsWith('}')) {
       yield event;
       continue;
     }
-    const padding = 'x'.repeat(Math.max(0, bigEventBytes - empty - Buffer.byteLength(event.data)));
+    const around = framing === 'sse' ? sseText({ ...event, data: '' }, lineEnd) : '';
+    const taken = Buffer.byteLength(event.data) + around.length + `,"obfuscation":""`.length;
+    const padding = 'x'.repeat(Math.max(0, bigEventBytes - taken));
     yield { ...event, data: `${event.data.slice(0, -1)},"obfuscation":"${padding}"}` };
   }
 }
 
-function* framed(events: Iterable<AnswerEvent>, end: string): Generator<Packet> {
-  for (const { data, tokens } of events) yield { bytes: `data: ${data}${end}`, events: 1, tokens };
+function sseText({ type, data }: AnswerEvent, lineEnd: string): string {
+  const field = type === undefined ? '' : `event: ${type}${lineEnd}`;
+  return `${field}data: ${data}${lineEnd}${lineEnd}`;
 }
+
+type Frame = (events: Iterable<AnswerEvent>, lineEnd: string, isWhole: boolean) => Iterable<Packet>;
+
+const framed: Readonly<Record<Framing, Frame>> = {
+  *sse(events, lineEnd) {
+    for (const event of events) yield { bytes: sseText(event, lineEnd), events: 1, tokens: event.tokens };
+  },
+  /** As Google streams without `alt=sse`: each element as it comes, with what stands before it. */
+  *json_array(events, lineEnd, isWhole) {
+    let before = '[';
+    for (const { data, tokens } of events) {
+      yield { bytes: `${before}${data}${lineEnd}`, events: 1, tokens };
+      before = `,${lineEnd}`;
+    }
+    if (isWhole) yield { bytes: before === '[' ? '[]' : ']', events: 0, tokens: 0 };
+  },
+};
 
 /** After each of the first events, in turn an event whose data is junk and a line of junk that is no field. */
 function* withJunk(packets: Iterable<Packet>, count: number, random: Random): Generator<Packet> {

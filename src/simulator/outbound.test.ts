@@ -80,7 +80,7 @@ test('a wait for a client ends when it leaves', async () => {
   const waits: Promise<void>[] = [];
   const server = createServer((request, response) => {
     const { method = '', url: path = '', headers } = request;
-    const outbound = new Outbound(response, log.add({ method, path, headers, body: '' }), log);
+    const outbound = new Outbound(response, log.add({ method, path, query: '', headers, body: '' }), log);
     outbound.begin(200, {});
     waits.push(outbound.sleepUntil(performance.now() + 600_000));
     response.flushHeaders();

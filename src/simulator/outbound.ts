@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type ApiError, errorBody } from './errors.ts';
+import type { ApiError, Wording } from './errors.ts';
 import type { Packet } from './faults.ts';
 import type { OpenRequest, Outcome, RecordingLog } from './request-log.ts';
 
@@ -73,9 +73,10 @@ export class Outbound {
     this.#response.end(bytes);
   }
 
-  refuse(error: ApiError, headers: Readonly<Record<string, string>> = {}): void {
+  refuse(error: ApiError, wording: Wording, requestId: string): void {
     this.#outcome = 'refused';
-    this.respond(error.status, { ...jsonType, ...headers, ...error.headers }, errorBody(error));
+    const headers = { ...jsonType, ...wording.headers(requestId), ...error.headers };
+    this.respond(error.status, headers, wording.body(error, requestId));
   }
 
   /** The answer will be wrong because it was asked to be. */

@@ -94,6 +94,22 @@ export function textOf(pieces: Pieces): string {
   return text;
 }
 
+/** Text for one event each, of `size` tokens or, at the end and around cut characters, a few less or more. */
+export function* grouped(pieces: Pieces, size: number): Generator<Omit<Piece, 'text'>> {
+  if (size === 1) return yield* pieces;
+  let json = '';
+  let tokens = 0;
+  for (const piece of pieces) {
+    json += piece.json;
+    tokens += piece.tokens;
+    if (tokens < size) continue;
+    yield { json, tokens };
+    json = '';
+    tokens = 0;
+  }
+  if (tokens > 0) yield { json, tokens };
+}
+
 function ofArray(pieces: readonly Piece[]): Pieces {
   return {
     tokens: pieces.reduce((sum, piece) => sum + piece.tokens, 0),

@@ -1,14 +1,15 @@
 import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
 import { describe, expect, test } from 'vitest';
+import { promptOf } from './openai-chat/prompt.ts';
+import type { ChatRequest, Message } from './openai-chat/request.ts';
 import { sentences, textOf } from './pieces.ts';
 import { createPromptCounter } from './prompt-tokens.ts';
-import type { ChatRequest, Message } from './validation.ts';
 
 const plain = (text: string) => countTokens(text, { disallowedSpecial: new Set() });
 const unlimited = Number.POSITIVE_INFINITY;
 
 function count(messages: Message[], extra: Partial<ChatRequest> = {}, limit = unlimited) {
-  return createPromptCounter().count({ model: 'sim-small', messages, ...extra }, limit);
+  return createPromptCounter().count(promptOf({ messages, tools: undefined, ...extra }), limit);
 }
 
 const oneMessage = (content: string): Message[] => [{ role: 'user', content }];
@@ -81,8 +82,8 @@ describe('the tokens of a prompt', () => {
 
   test('are the same when the counter has seen the text before', () => {
     const counter = createPromptCounter();
-    const request = { model: 'sim-small', messages: oneMessage('Twice the same') };
-    expect(counter.count(request, unlimited)).toBe(counter.count(request, unlimited));
+    const prompt = promptOf({ messages: oneMessage('Twice the same'), tools: undefined });
+    expect(counter.count(prompt, unlimited)).toBe(counter.count(prompt, unlimited));
   });
 
   test('are only followed until they exceed the limit, even in one run of 10 million letters', () => {

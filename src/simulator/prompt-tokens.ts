@@ -1,5 +1,4 @@
 import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
-import type { ChatRequest, Message } from './validation.ts';
 
 /** What the chat format adds around a message, around a name, and before the answer. */
 const tokensPerMessage = 3;
@@ -16,44 +15,68 @@ const cachedLength = 262_144;
 const generationLength = 8_000_000;
 const entryLength = 64;
 
+/** A prompt as far as its tokens go. */
+export interface Prompt {
+  readonly texts: readonly string[];
+  /** Tokens beside those of the texts. */
+  readonly otherTokens: number;
+}
+
+/** A prompt that is being gathered. Every wire format counts its messages alike. */
+export class PromptDraft implements Prompt {
+  readonly texts: string[] = [];
+  otherTokens: number;
+
+  /** @param otherTokens what there is before the first message; what a chat has before its answer where none is given */
+  constructor(otherTokens = tokensBeforeAnswer) {
+    this.otherTokens = otherTokens;
+  }
+
+  addMessage(role: string): void {
+    this.otherTokens += tokensPerMessage;
+    this.texts.push(role);
+  }
+
+  addName(name: string): void {
+    this.otherTokens += tokensPerName;
+    this.texts.push(name);
+  }
+
+  addText(text: string): void {
+    this.texts.push(text);
+  }
+
+  addJson(value: unknown): void {
+    this.texts.push(JSON.stringify(value));
+  }
+
+  /** An image, a file, a sound. */
+  addOther(): void {
+    this.otherTokens += tokensPerOtherPart;
+  }
+}
+
 /** Counts prompts and remembers their texts: a benchmark sends the same few for ever. */
 export interface PromptCounter {
   /**
    * @param limit where counting may stop
-   * @returns the prompt's tokens, tool definitions as their JSON included; a number above `limit` when there are more
+   * @returns the prompt's tokens; a number above `limit` when there are more
    */
-  count(request: ChatRequest, limit: number): number;
+  count(prompt: Prompt, limit: number): number;
 }
 
 export function createPromptCounter(): PromptCounter {
   const countText = rememberCounts();
   return {
-    count(request, limit) {
-      let tokens = tokensBeforeAnswer;
-      if (request.tools) tokens += countText(JSON.stringify(request.tools), limit);
-      for (const message of request.messages) {
-        tokens += countMessage(message, (text) => countText(text, limit - tokens));
+    count({ texts, otherTokens }, limit) {
+      let tokens = otherTokens;
+      for (const text of texts) {
         if (tokens > limit) break;
+        tokens += countText(text, limit - tokens);
       }
       return tokens;
     },
   };
-}
-
-function countMessage(message: Message, countText: (text: string) => number): number {
-  let tokens = tokensPerMessage + countText(message.role);
-  if (message.name !== undefined) tokens += tokensPerName + countText(message.name);
-  if (typeof message.content === 'string') {
-    tokens += countText(message.content);
-  } else {
-    for (const part of message.content ?? []) {
-      tokens += part.text === undefined ? tokensPerOtherPart : countText(part.text);
-    }
-  }
-  for (const call of message.tool_calls ?? []) {
-    if (call.function) tokens += countText(call.function.name) + countText(call.function.arguments);
-  }
-  return tokens;
 }
 
 function rememberCounts(): (text: string, limit: number) => number {

@@ -23,9 +23,9 @@ const purposes: Record<Purpose, number> = {
   requestId: 6,
 };
 
-/** Draws that depend on nothing but the simulator's seed and the bytes of the request. */
-export function drawsFor(seed: string, body: Buffer): Draws {
-  const digest = createHash('sha256').update(seed).update('\0').update(body).digest();
+/** Draws that depend on nothing but the simulator's seed and the bytes that say what is asked for. */
+export function drawsFor(seed: string, asked: Buffer): Draws {
+  const digest = createHash('sha256').update(seed).update('\0').update(asked).digest();
   return {
     sequence: (purpose, index = 0) =>
       mulberry32(digest.readUInt32LE(4 * purposes[purpose]) ^ Math.imul(index, 0x9e3779b1)),

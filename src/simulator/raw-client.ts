@@ -58,6 +58,7 @@ export function eventData(body: Buffer): string[] {
   return body
     .toString('utf8')
     .split(/\r?\n\r?\n/)
+    .map((event) => event.replace(/^event: .*\r?\n/, ''))
     .filter((event) => event.startsWith('data: '))
     .map((event) => event.slice('data: '.length));
 }

@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest';
 import { RecordingLog } from './request-log.ts';
 
-const arrival = (path: string, body = '') => ({ method: 'POST', path, headers: {}, body });
+const arrival = (path: string, body = '') => ({
+  method: 'POST',
+  path,
+  query: '',
+  headers: {},
+  body,
+});
 
 test('the log counts all requests and keeps the last thousand', () => {
   const log = new RecordingLog();

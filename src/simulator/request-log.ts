@@ -10,7 +10,10 @@ export type Outcome = 'completed' | 'refused' | 'broken' | 'aborted';
 /** A request as it arrived, and what was sent to it so far. */
 export interface ReceivedRequest {
   readonly method: string;
+  /** Without the query, percent-encoded as it came. */
   readonly path: string;
+  /** From the question mark on; empty where there is none. */
+  readonly query: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
   /** The model with its directives, once the body was understood. */
@@ -19,11 +22,11 @@ export interface ReceivedRequest {
   readonly outcome: Outcome | 'open';
   /** Bytes of the body that were handed to the connection. */
   readonly bytesSent: number;
-  /** Server-sent events, `[DONE]` included, junk excluded. */
+  /** Events of a stream, `[DONE]` included, junk excluded. */
   readonly eventsSent: number;
   /** Tokens of the text that was sent; of a body that is no stream, all or none. */
   readonly tokensSent: number;
-  /** What the whole answer uses, whatever the usage that was sent says; null when there is no answer. */
+  /** What the whole answer uses, whatever the usage that was sent says; null when there is none, or it is free. */
   readonly usage: Usage | null;
 }
 
@@ -46,7 +49,7 @@ export interface RequestLog extends Readonly<Record<Outcome, number>> {
   clear(): void;
 }
 
-export type Arrival = Pick<ReceivedRequest, 'method' | 'path' | 'headers' | 'body'>;
+export type Arrival = Pick<ReceivedRequest, 'method' | 'path' | 'query' | 'headers' | 'body'>;
 
 const keptRequests = 1000;
 const keptBodyLength = 64 * 1024 * 1024;

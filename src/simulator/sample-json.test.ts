@@ -3,7 +3,7 @@ import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
 import { describe, expect, test } from 'vitest';
 import { mulberry32 } from './random.ts';
 import { sampleJson } from './sample-json.ts';
-import type { JsonSchema } from './validation.ts';
+import type { JsonSchema } from './task.ts';
 
 const sample = (schema: JsonSchema, seed = 1) => sampleJson(schema, mulberry32(seed), 4);
 

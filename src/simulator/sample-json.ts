@@ -1,6 +1,6 @@
 import { sentences, textOf } from './pieces.ts';
 import { below, type Random } from './random.ts';
-import type { JsonSchema } from './validation.ts';
+import type { JsonSchema } from './task.ts';
 
 /** A schema may refer to itself; below this depth values end. */
 const deepest = 6;
@@ -45,7 +45,9 @@ function sampleProperties(node: JsonSchema, sample: (child: unknown) => unknown)
 
 function typeOf(node: JsonSchema): unknown {
   const type = Array.isArray(node.type) ? node.type[0] : node.type;
-  return type ?? (node.properties === undefined ? 'string' : 'object');
+  // Gemini writes them in capitals.
+  if (typeof type === 'string') return type.toLowerCase();
+  return node.properties === undefined ? 'string' : 'object';
 }
 
 /** The schema that `#`, `#/$defs/name` and the like stand for. */

@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { answerChat, type ChatOptions } from './chat.ts';
-import { bodyTooLarge, methodNotAllowed, serverError, unknownUrl, wrongApiKey } from './errors.ts';
+import type { ApiError } from './errors.ts';
+import type { Call } from './format.ts';
 import { jsonType, Outbound } from './outbound.ts';
 import { createPromptCounter } from './prompt-tokens.ts';
 import { RecordingLog, type RequestLog } from './request-log.ts';
+import { createRouter, type Router } from './routes.ts';
+import { type ServeOptions, serve } from './serve.ts';
 
 export type { Outcome, ReceivedRequest, RequestLog } from './request-log.ts';
 
@@ -20,8 +22,10 @@ export interface SimulatorOptions {
 }
 
 export interface Simulator {
-  /** The base URL, as OpenAI's client takes it: it ends in `/v1`. */
+  /** The base URL as OpenAI's client takes it: it ends in `/v1`. */
   readonly url: string;
+  /** The base URL as Anthropic's and Google's clients take it. Below it OpenAI's paths are found too, with `/v1` or without. */
+  readonly origin: string;
   readonly port: number;
   readonly requests: RequestLog;
   /** Takes no more connections, lets open requests go on for so long, and then closes them. */
@@ -34,15 +38,15 @@ const models = ['sim-small', 'sim-large', 'sim-reasoning'];
 const badApiKey = 'bad-key';
 
 /**
- * Starts a provider that answers OpenAI's chat completions without a model.
+ * Starts a provider that answers in every wire format without a model.
  * @throws when the port cannot be had
  */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const { port = 0, host = '127.0.0.1', seed = 1, log: report = () => {} } = options;
   const log = new RecordingLog();
-  const chat = { seed: String(seed), prompts: createPromptCounter() };
+  const desk: Desk = { seed: String(seed), prompts: createPromptCounter(), router: createRouter(), log };
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
-    receive(request, response, log, chat).catch((error: unknown) => {
+    receive(request, response, desk).catch((error: unknown) => {
       report(`The simulator failed to answer: ${error instanceof Error ? error.stack : String(error)}`);
       if (!response.writableEnded) response.destroy();
     });
@@ -55,8 +59,10 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   });
   const address = server.address() as AddressInfo;
   const urlHost = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  const origin = `http://${urlHost}:${address.port}`;
   return {
-    url: `http://${urlHost}:${address.port}/v1`,
+    url: `${origin}/v1`,
+    origin,
     port: address.port,
     requests: log,
     async close(drainMs = 0) {
@@ -75,40 +81,45 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   };
 }
 
-async function receive(
-  request: IncomingMessage,
-  response: ServerResponse,
-  log: RecordingLog,
-  chat: ChatOptions,
-): Promise<void> {
+/** What every request is answered with. */
+interface Desk extends ServeOptions {
+  readonly router: Router;
+  readonly log: RecordingLog;
+}
+
+async function receive(request: IncomingMessage, response: ServerResponse, desk: Desk): Promise<void> {
   const body = await readBody(request);
   if (body === 'client_gone' || response.closed) return;
   const { method = 'GET', url = '/', headers } = request;
-  const path = url.split('?', 1)[0] ?? '/';
+  const mark = url.indexOf('?');
+  const path = mark === -1 ? url : url.slice(0, mark);
+  const query = mark === -1 ? '' : url.slice(mark);
   const text = body === 'too_large' ? '' : body.toString('utf8');
-  const outbound = new Outbound(response, log.add({ method, path, headers, body: text }), log);
-  if (headers.authorization === `Bearer ${badApiKey}`) return outbound.refuse(wrongApiKey(badApiKey));
-  if (body === 'too_large') return outbound.refuse(bodyTooLarge(bodyLimitBytes));
+  const { log } = desk;
+  const outbound = new Outbound(response, log.add({ method, path, query, headers, body: text }), log);
+  const { target, wording } = desk.router(path);
+  const refuse = (error: ApiError) => outbound.refuse(error, wording, plainRequestId);
+  const call = { path, query: new URLSearchParams(query), headers };
+  if (isBad(call)) return refuse(wording.wrongApiKey(badApiKey));
+  if (body === 'too_large') return refuse(wording.bodyTooLarge(bodyLimitBytes));
+  if (target === null) return refuse(wording.unknownUrl(method, path));
+  if (method !== (target === 'models' ? 'GET' : 'POST'))
+    return refuse(wording.methodNotAllowed(method, path));
+  if (target === 'models') return outbound.respond(200, jsonType, modelList);
   try {
-    await route(method, path, body, outbound, chat);
+    await serve({ ...call, body }, target, outbound, desk);
   } catch (error) {
-    if (!response.headersSent) outbound.refuse(serverError());
+    if (!response.headersSent) refuse(wording.serverError());
     throw error;
   }
 }
 
-async function route(
-  method: string,
-  path: string,
-  body: Buffer,
-  outbound: Outbound,
-  chat: ChatOptions,
-): Promise<void> {
-  const expected = { '/v1/chat/completions': 'POST', '/v1/models': 'GET' }[path];
-  if (expected === undefined) return outbound.refuse(unknownUrl(method, path));
-  if (method !== expected) return outbound.refuse(methodNotAllowed(method, path));
-  if (path === '/v1/models') return outbound.respond(200, jsonType, modelList);
-  await answerChat(body, outbound, chat);
+/** Names the requests that are refused before anything is drawn for them. */
+const plainRequestId = 'req_simulator';
+
+function isBad({ headers, query }: Pick<Call, 'headers' | 'query'>): boolean {
+  const secrets = [headers['x-api-key'], headers['x-goog-api-key'], query.get('key')];
+  return headers.authorization === `Bearer ${badApiKey}` || secrets.includes(badApiKey);
 }
 
 const modelList = JSON.stringify({

@@ -1,8 +1,8 @@
 import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { eventData, exchange } from './raw-client.ts';
-import { type Simulator, startSimulator } from './simulator.ts';
+import { eventData, exchange } from '../raw-client.ts';
+import { type Simulator, startSimulator } from '../simulator.ts';
 
 let simulator: Simulator;
 let client: OpenAI;

@@ -1,26 +1,27 @@
-import type { Answer, Choice } from './answer.ts';
-import { finalUsage, fingerprint } from './completion.ts';
-import type { Directives } from './directives.ts';
-import type { Pieces } from './pieces.ts';
+import type { Answer, Choice } from '../answer.ts';
+import type { Directives } from '../directives.ts';
+import type { AnswerEvent } from '../format.ts';
+import { inTurn } from '../in-turn.ts';
+import { doneEvent } from '../openai/done.ts';
+import { grouped } from '../pieces.ts';
+import { toldUsage } from '../usage.ts';
+import { type FinishReason, fingerprint } from './body.ts';
 import { usageJson } from './usage.ts';
-
-/** One server-sent event of an answer. */
-export interface AnswerEvent {
-  /** What stands behind `data: `. */
-  readonly data: string;
-  /** Tokens of the text in it. */
-  readonly tokens: number;
-}
-
-export const doneData = '[DONE]';
 
 /** A change of one choice, before it is wrapped as a chunk. */
 interface Delta {
   readonly index: number;
   readonly delta: string;
-  readonly finishReason: string | null;
+  readonly finishReason: FinishReason | null;
   readonly tokens: number;
   readonly isReasoning: boolean;
+}
+
+export interface ChunkLayout {
+  readonly answer: Answer;
+  readonly directives: Directives;
+  readonly includeUsage: boolean;
+  finishReasonOf(choice: Choice): FinishReason;
 }
 
 /**
@@ -28,20 +29,18 @@ interface Delta {
  * one with the finish reason; then, if it was asked for, one with the usage and no choice; then
  * `[DONE]`. Made while it is walked.
  */
-export function* answerEvents(
-  answer: Answer,
-  includeUsage: boolean,
-  directives: Directives,
-): Generator<AnswerEvent> {
+export function* answerEvents(layout: ChunkLayout): Generator<AnswerEvent> {
+  const { answer, directives, includeUsage } = layout;
   const usageFault = directives.fault.usage;
   const head =
-    `{"id":"${answer.id}","object":"chat.completion.chunk","created":${answer.created},` +
+    `{"id":"chatcmpl-${answer.key}","object":"chat.completion.chunk","created":${answer.created},` +
     `"model":${JSON.stringify(answer.model)},"service_tier":"default","system_fingerprint":"${fingerprint}"`;
   // Hidden reasoning is over before the first event.
-  const hidden = answer.reasoningField === 'hidden' ? answer.usage.reasoningTokens : 0;
+  const hidden = answer.tellsReasoning ? 0 : answer.usage.reasoningTokens;
   const soFar = { ...answer.usage, completionTokens: hidden, reasoningTokens: hidden };
   const plainTail = includeUsage && usageFault !== 'no_usage' ? ',"usage":null}' : '}';
-  for (const { index, delta, finishReason, tokens, isReasoning } of interleaved(answer, directives)) {
+  const choices = answer.choices.map((choice, index) => choiceDeltas(choice, index, layout));
+  for (const { index, delta, finishReason, tokens, isReasoning } of inTurn(choices)) {
     soFar.completionTokens += tokens;
     if (isReasoning) soFar.reasoningTokens += tokens;
     const tail = usageFault === 'usage_every_chunk' ? `,"usage":${usageJson(soFar)}}` : plainTail;
@@ -49,31 +48,26 @@ export function* answerEvents(
     const choice = `{"index":${index},"delta":${delta},"logprobs":null,"finish_reason":${finish}}`;
     yield { data: `${head},"choices":[${choice}]${tail}`, tokens };
   }
-  const usage = includeUsage ? finalUsage(answer, usageFault) : null;
-  if (usage !== null) yield { data: `${head},"choices":[],"usage":${usage}}`, tokens: 0 };
-  yield { data: doneData, tokens: 0 };
-}
-
-/** The choices in turn, as OpenAI sends them when `n` is above 1. */
-function* interleaved(answer: Answer, directives: Directives): Generator<Delta> {
-  const open = new Set(answer.choices.map((choice, index) => choiceDeltas(choice, index, directives)));
-  while (open.size > 0) {
-    for (const deltas of open) {
-      const next = deltas.next();
-      if (next.done) open.delete(deltas);
-      else yield next.value;
-    }
+  const told = includeUsage ? toldUsage(answer.usage, usageFault) : undefined;
+  if (told !== undefined) {
+    const usage = told === null ? 'null' : usageJson(told);
+    yield { data: `${head},"choices":[],"usage":${usage}}`, tokens: 0 };
   }
+  yield doneEvent;
 }
 
-function* choiceDeltas(choice: Choice, index: number, directives: Directives): Generator<Delta> {
-  const { reasoning, message, finishReason } = choice;
+function* choiceDeltas(
+  choice: Choice,
+  index: number,
+  { answer, directives, finishReasonOf }: ChunkLayout,
+): Generator<Delta> {
+  const { reasoning, message } = choice;
   const group = directives.tokens_per_event;
   const field = directives.reasoning_field;
   const plain = { index, finishReason: null, tokens: 0, isReasoning: false };
   const firstContent = message.kind === 'content' ? '""' : 'null';
   yield { ...plain, delta: `{"role":"assistant","content":${firstContent},"refusal":null}` };
-  if (field !== 'hidden') {
+  if (answer.tellsReasoning) {
     for (const { json, tokens } of grouped(reasoning, group)) {
       yield { ...plain, delta: `{"${field}":"${json}"}`, tokens, isReasoning: true };
     }
@@ -82,7 +76,7 @@ function* choiceDeltas(choice: Choice, index: number, directives: Directives): G
     for (const [at, call] of message.calls.entries()) {
       const opening = {
         index: at,
-        id: call.id,
+        id: `call_${call.key}`,
         type: 'function',
         function: { name: call.name, arguments: '' },
       };
@@ -97,21 +91,5 @@ function* choiceDeltas(choice: Choice, index: number, directives: Directives): G
       yield { ...plain, delta: `{"${message.kind}":"${json}"}`, tokens };
     }
   }
-  yield { ...plain, delta: '{}', finishReason };
-}
-
-/** Text for one event each, of `size` tokens or, at the end and around cut characters, a few less or more. */
-function* grouped(pieces: Pieces, size: number): Generator<{ json: string; tokens: number }> {
-  if (size === 1) return yield* pieces;
-  let json = '';
-  let tokens = 0;
-  for (const piece of pieces) {
-    json += piece.json;
-    tokens += piece.tokens;
-    if (tokens < size) continue;
-    yield { json, tokens };
-    json = '';
-    tokens = 0;
-  }
-  if (tokens > 0) yield { json, tokens };
+  yield { ...plain, delta: '{}', finishReason: finishReasonOf(choice) };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseChatRequest } from './validation.ts';
+import { parseChatRequest } from './request.ts';
 
 const messages = [{ role: 'user', content: 'Hi' }];
 const model = 'sim-small';
