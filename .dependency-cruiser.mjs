@@ -32,6 +32,10 @@ export default {
     ]),
     only('upstream-imports-interfaces', '^src/upstream/', ['^src/(domain|upstream)/', interfaces]),
     only('tokenizer-imports-itself', '^src/tokenizer/', ['^src/(domain|tokenizer)/']),
+    only('token-factors-import-the-schema', '^src/token-factors/', [
+      '^src/(domain|tokenizer|token-factors)/',
+      '^src/ledger/schema\\.ts$',
+    ]),
     only('simulator-imports-itself', '^src/simulator/', ['^src/simulator/']),
     only('observability-imports-interfaces', '^src/observability/', [
       '^src/(domain|observability)/',
@@ -40,7 +44,13 @@ export default {
     only('gateway-imports-interfaces', '^src/gateway/', ['^src/(domain|gateway)/', interfaces]),
     only('admin-imports-interfaces', '^src/admin/', ['^src/(domain|admin)/', interfaces]),
     only('jobs-import-interfaces', '^src/jobs/', ['^src/(domain|jobs)/', interfaces]),
-    only('start-imports-admin', '^src/start/', ['^src/(domain|admin|start)/', interfaces]),
+    // The price book's importer goes through the admin plane, and its built-in prices tell what to serve first.
+    only('prices-import-admin', '^src/prices/', ['^src/(domain|admin|prices)/', interfaces]),
+    only('start-imports-admin', '^src/start/', [
+      '^src/(domain|admin|start)/',
+      '^src/prices/genai-prices\\.ts$',
+      interfaces,
+    ]),
     only('http-imports-gateway-and-admin', '^src/http/', ['^src/(domain|gateway|admin|http)/', interfaces]),
     {
       name: 'gateway-knows-no-web-framework',

@@ -191,17 +191,31 @@ describe('a request that can not be served', () => {
 });
 
 describe('unknown members', () => {
-  it('go upstream as they are, byte for byte, and what upstream says of them is the answer', async () => {
+  it('are REQUEST_INVALID by name, before anything is held or sent', async () => {
+    for (const name of ['shoe_size', 'models', 'Temperature']) {
+      const error = await refused(body({ [name]: 1 }));
+      expect(error).toMatchObject({ status: 400, code: 'REQUEST_INVALID', param: name });
+      expect(error.message).toContain(`"${name}"`);
+      expect(error.headers.get('x-should-retry')).toBe('false');
+    }
+  });
+
+  it('go upstream byte for byte where the upstream is set to take them, and its answer is the answer', async () => {
+    await addModel(gateway, 'open', { baseUrl: simulator.url, upstreamModel: 'sim?ttfb_ms=0&tokens=5' });
+    await gateway.admin('POST', '/upstreams', {
+      id: 'up-open',
+      dialects: ['openai.chat'],
+      base_url: simulator.url,
+      quirks: { unknown_members: 'pass' },
+    });
     const before = await transactionsOf(gateway, tenant.id);
-    const sent = '{ "model":"good",  "messages":[{"role":"user","content":"x"}], "shoe_size": 1e2 }';
+    const sent = '{ "model":"open",  "messages":[{"role":"user","content":"x"}], "shoe_size": 1e2 }';
     const answer = await gateway.call('/v1/chat/completions', sent, {
       authorization: `Bearer ${tenant.apiKey}`,
     });
     expect(answer.status).toBe(400);
     expect(answer.json.error.message).toContain('shoe_size');
-    expect(simulator.requests.last?.body).toBe(
-      sent.replace('"good"', '"sim?ttfb_ms=0&tokens_per_second=0&tokens=5"'),
-    );
+    expect(simulator.requests.last?.body).toBe(sent.replace('"open"', '"sim?ttfb_ms=0&tokens=5"'));
     const after = await settledTransactionsOf(gateway, tenant.id);
     expect(after.slice(before.length)).toMatchObject([{ status: 'VOIDED', amount: null }]);
   });

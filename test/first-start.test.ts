@@ -88,18 +88,31 @@ describe('the first start', () => {
     expect((await get('/health/live')).status).toBe(200);
   });
 
-  it('serves OpenAI models at the price book’s rates where OPENAI_API_KEY is set, and never stores the key', async () => {
-    const env = { ...bare, ADMIN_TOKEN: 'test-admin-token-0123456789', OPENAI_API_KEY: 'sk-planted-secret' };
-    gateway = await startGateway({ dataDir, env });
-    const model = await gateway.admin('GET', '/models/gpt-4o-mini');
-    expect(model).toMatchObject({
-      rates: { input_per_1m: '0.15', cache_read_per_1m: '0.075', output_per_1m: '0.6' },
+  it('serves the models of a provider whose key is set at the price book’s rates, and never stores the key', async () => {
+    const keys = { OPENAI_API_KEY: 'sk-planted-secret', ANTHROPIC_API_KEY: 'sk-planted-secret' };
+    gateway = await startGateway({
+      dataDir,
+      env: { ...bare, ADMIN_TOKEN: 'test-admin-token-0123456789', ...keys },
+    });
+    expect(gateway.output()).toMatch(/^OpenAI {8}\d+ models, priced by the price book$/m);
+    expect(gateway.output()).toMatch(/^Anthropic {5}\d+ models, priced by the price book$/m);
+    const rates = { input_per_1m: '0.15', cache_read_per_1m: '0.075', output_per_1m: '0.6' };
+    expect(await gateway.admin('GET', '/models/gpt-4o-mini')).toMatchObject({
+      rates: null,
+      published_rates: { source: 'genai-prices', rates },
       max_output_tokens: 16_384,
     });
-    // Its price has tiers: it is served for as long as the first one holds.
-    expect(await gateway.admin('GET', '/models/gpt-5.5')).toMatchObject({ max_input_tokens: 271_999 });
-    const [upstream] = (await gateway.admin('GET', '/upstreams')).data;
-    expect(JSON.stringify(upstream)).not.toContain('sk-planted');
+    // Long prompts are served too, at their own price.
+    expect(await gateway.admin('GET', '/models/gpt-5.5')).toMatchObject({
+      max_input_tokens: null,
+      published_rates: { rates: { tiers: [{ above_input_tokens: 271_999, input_per_1m: '10' }] } },
+    });
+    expect(await gateway.admin('GET', '/models/claude-haiku-4-5')).toMatchObject({
+      routes: [{ upstream: 'anthropic' }],
+      published_rates: { rates: { cache_write_1h_per_1m: '2' } },
+    });
+    const upstreams = (await gateway.admin('GET', '/upstreams')).data;
+    expect(JSON.stringify(upstreams)).not.toContain('sk-planted');
     await gateway.stop();
     expect(gateway.output()).not.toContain('sk-planted');
     const found = await run('grep', ['-rl', 'sk-planted-secret', dataDir]).catch(({ code }) => code);

@@ -7,6 +7,7 @@ import { createAdminCalls } from '../../src/admin/admin-calls.ts';
 import { type CachedCatalog, createCachedCatalog } from '../../src/catalog/cached-catalog.ts';
 import type { CatalogStore } from '../../src/catalog/catalog.ts';
 import { createSqlCatalog } from '../../src/catalog/sql-catalog.ts';
+import { dialects } from '../../src/dialects/dialects.ts';
 import { hashSecret, newSecret } from '../../src/domain/ids.ts';
 import type { HotState } from '../../src/hot-state/hot-state.ts';
 import { createMemoryHotState } from '../../src/hot-state/memory.ts';
@@ -83,6 +84,7 @@ export async function openTestPlane(options: TestPlaneOptions = {}): Promise<Tes
   const projectionFailures: unknown[] = [];
   const calls = createAdminCalls({
     catalog: options.wrapStore?.(store) ?? store,
+    dialectNames: [...new Set(dialects.map(({ name }) => name))],
     ledger: options.wrapLedger?.(ledger) ?? ledger,
     hotState: options.wrapHotState?.(hotState) ?? hotState,
     clock,

@@ -1,7 +1,9 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
+import type { Catalog } from '../../src/catalog/catalog.ts';
 import { createSqlCatalog } from '../../src/catalog/sql-catalog.ts';
+import type { StreamContext } from '../../src/dialects/dialect.ts';
 import { openaiChat } from '../../src/dialects/openai-chat/index.ts';
 import { type Clock, systemClock } from '../../src/domain/clock.ts';
 import {
@@ -16,6 +18,7 @@ import {
   type UpstreamId,
 } from '../../src/domain/ids.ts';
 import { nano, parseAmount, parseRate } from '../../src/domain/money.ts';
+import { quirksOf } from '../../src/domain/quirks.ts';
 import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/gateway/pipeline.ts';
 import type { Client, ResponseHead } from '../../src/gateway/request.ts';
 import type { HotState } from '../../src/hot-state/hot-state.ts';
@@ -25,6 +28,7 @@ import { openPglite } from '../../src/ledger/drivers/pglite.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { createSqlLedger } from '../../src/ledger/sql-ledger.ts';
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts';
+import { createLearningTokenizer } from '../../src/tokenizer/learning-tokenizer.ts';
 import { createThreadedTokenizer } from '../../src/tokenizer/threaded-tokenizer.ts';
 import { createUndiciClient } from '../../src/upstream/undici-client.ts';
 import type { UpstreamClient } from '../../src/upstream/upstream.ts';
@@ -42,6 +46,8 @@ export interface TestParts {
   readonly hotState: HotState;
   readonly simulator: Simulator;
   readonly faults: string[];
+  /** Tenants and API keys as they are, and every name as a model of the simulator. */
+  readonly catalog: Catalog;
   /** A pipeline whose ledger and hot state may be wrapped. */
   pipeline(changes?: Partial<PipelineOptions>): Pipeline;
   addTenant(balance?: string): Promise<TestTenant>;
@@ -58,7 +64,13 @@ export async function openParts(clock: Clock = systemClock): Promise<TestParts> 
   const simulator = await startSimulator();
   const catalog = createSqlCatalog({ db: driver.db });
   const upstreams = createUndiciClient();
-  const tokenizer = createThreadedTokenizer();
+  const tokenizer = createLearningTokenizer({
+    counter: createThreadedTokenizer(),
+    store: { load: async () => [], save: async () => undefined },
+    known: [],
+    onAccuracy: () => undefined,
+    onFault: () => undefined,
+  });
   const faults: string[] = [];
   const audit = { actor: 'test', action: 'test', subject: 'test', detail: {} };
   await catalog.putUpstream(
@@ -70,42 +82,47 @@ export async function openParts(clock: Clock = systemClock): Promise<TestParts> 
       credential: null,
       headersTimeoutMs: 5_000,
       idleTimeoutMs: 5_000,
+      quirkOverrides: {},
     },
     audit,
   );
+  const served: Catalog = {
+    findApiKey: catalog.findApiKey,
+    listModels: catalog.listModels,
+    findPrice: catalog.findPrice,
+    // Every name is a model: the simulator with these directives.
+    findModel: async (name) => {
+      const [upstream] = await catalog.listUpstreams();
+      if (upstream === undefined) throw new Error('the upstream is gone');
+      const route = {
+        upstreamId: upstream.id,
+        upstreamModel: name,
+        weight: 1,
+        priority: 0,
+        whenClientGone: 'cancel' as const,
+        costRates: null,
+      };
+      return {
+        name,
+        routes: [route],
+        targets: [{ route, upstream }],
+        rateCards: [{ effectiveFromMs: 0, rates }],
+        maxInputTokens: 1000,
+        maxOutputTokens: 4096,
+        createdAt: new Date(),
+      };
+    },
+  };
   return {
     driver,
     ledger,
     hotState,
     simulator,
     faults,
+    catalog: served,
     pipeline: (changes = {}) =>
       createPipeline({
-        catalog: {
-          findApiKey: catalog.findApiKey,
-          listModels: catalog.listModels,
-          // Every name is a model: the simulator with these directives.
-          findModel: async (name) => {
-            const [upstream] = await catalog.listUpstreams();
-            if (upstream === undefined) throw new Error('the upstream is gone');
-            const route = {
-              upstreamId: upstream.id,
-              upstreamModel: name,
-              weight: 1,
-              priority: 0,
-              whenClientGone: 'cancel' as const,
-            };
-            return {
-              name,
-              routes: [route],
-              targets: [{ route, upstream }],
-              rateCards: [{ effectiveFromMs: 0, rates }],
-              maxInputTokens: 1000,
-              maxOutputTokens: 4096,
-              createdAt: new Date(),
-            };
-          },
-        },
+        catalog: served,
         hotState,
         ledger,
         upstreams,
@@ -113,6 +130,7 @@ export async function openParts(clock: Clock = systemClock): Promise<TestParts> 
         tokenizer,
         observer: {
           requestEnded: () => undefined,
+          tokensCompared: () => undefined,
           fault: (what, error) => faults.push(`${what}: ${(error as Error).message}`),
         },
         clock,
@@ -255,15 +273,26 @@ export function requestOf(apiKey: string, directives: string, changes: object = 
   return {
     dialect: openaiChat,
     headers: { authorization: `Bearer ${apiKey}`, ...headers },
-    body: Buffer.from(
-      JSON.stringify({
-        model: `sim?${withDefaults(directives)}`,
-        messages: [{ role: 'user', content: 'Tell me of the sea.' }],
-        ...changes,
-      }),
-    ),
+    call: {
+      path: '/v1/chat/completions',
+      query: new URLSearchParams(),
+      body: Buffer.from(
+        JSON.stringify({
+          model: `sim?${withDefaults(directives)}`,
+          messages: [{ role: 'user', content: 'Tell me of the sea.' }],
+          ...changes,
+        }),
+      ),
+    },
     arrivedAtMs: performance.now(),
   };
+}
+
+/** What a stream's meter is told of a chat completion whose client didn't ask for usage. */
+export function streamContext(): StreamContext {
+  const request = openaiChat.readRequest(requestOf('', '', { stream: true }).call);
+  if (request.kind === 'refused') throw new Error(request.message);
+  return { quirks: quirksOf('sim'), request, contentType: 'text/event-stream' };
 }
 
 /** Waits, bounded, for what happens on another way than the one that is awaited. */
