@@ -165,7 +165,7 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
   for (const provider of config.providers) {
     providers.push(await setUpProvider(store, provider, systemClock.now()));
   }
-  const demo = simulator === null ? null : await setUpDemo(admin, simulator.url);
+  const demo = simulator === null ? null : await setUpDemo(admin, simulator.origin);
   catalog.invalidate();
   state.accepting = true;
   print(

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { type Refusal, refusal } from '../domain/errors.ts';
-import { asObject, type JsonObject } from './json.ts';
+import { asArray, asObject, type JsonObject } from './json.ts';
 import { findMembers, type ObjectMembers } from './json-splice.ts';
 
 /** Longer than any model's name: it would be carried through logs and messages. */
@@ -52,6 +52,18 @@ export function wrongModel(model: unknown): Refusal | null {
   if (typeof model === 'string' && model.trim() !== '' && model.length <= maxModelLength) return null;
   const message = `"model" is missing, not a text, or longer than ${maxModelLength} characters. Send the name of a model.`;
   return invalid(message, 'model');
+}
+
+/** What is wrong with a list of messages, if anything: it has at least one, and each is an object. */
+export function wrongMessages(messages: unknown): Refusal | null {
+  const list = asArray(messages);
+  if (list === null || list.length === 0) {
+    return invalid('"messages" is missing or empty. Send a list of at least one message.', 'messages');
+  }
+  const wrong = list.findIndex((message) => asObject(message) === null);
+  if (wrong === -1) return null;
+  const name = `messages[${wrong}]`;
+  return invalid(`"${name}" is not an object. Send {"role": …, "content": …}.`, name);
 }
 
 /** What is wrong with a member, if anything. Absent and null members are never wrong here. */

@@ -38,8 +38,8 @@ export interface Demo {
 }
 
 /** A tenant with money and an API key, and two models of the simulated provider: something to try at once. */
-export async function setUpDemo(dependencies: AdminDependencies, simulatorUrl: string): Promise<Demo> {
-  await putSimulator(dependencies, simulatorUrl);
+export async function setUpDemo(dependencies: AdminDependencies, simulatorOrigin: string): Promise<Demo> {
+  await putSimulator(dependencies, simulatorOrigin);
   const body = newTenant.parse({ id: tenantId, name: 'Demo', balance: openingBalance });
   // The same call at every start: it creates once, and completes what an interrupted first start left.
   await createTenant(dependencies, { body, idempotencyKey: null, actor: 'demo' });
@@ -47,14 +47,14 @@ export async function setUpDemo(dependencies: AdminDependencies, simulatorUrl: s
 }
 
 /** Its port is a new one at every start. */
-async function putSimulator({ catalog }: AdminDependencies, simulatorUrl: string): Promise<void> {
+async function putSimulator({ catalog }: AdminDependencies, simulatorOrigin: string): Promise<void> {
   await catalog.putUpstream(
     {
       id: upstreamId,
       provider: 'sim',
       dialects,
       // Anthropic's and Google's paths stand below the origin, and the simulator finds OpenAI's there too.
-      baseUrl: new URL(simulatorUrl).origin,
+      baseUrl: simulatorOrigin,
       credential: null,
       headersTimeoutMs: 60_000,
       idleTimeoutMs: 60_000,

@@ -14,6 +14,7 @@ import {
   type ParsedBody,
   parseBody,
   wrongMember,
+  wrongMessages,
   wrongModel,
 } from '../request-body.ts';
 import { isEventStream } from '../sse-follower.ts';
@@ -49,19 +50,7 @@ const checks: Readonly<Record<string, Check>> = {
 };
 
 function findWrongMember(request: JsonObject): Refusal | null {
-  const { model, messages } = request;
-  const noModel = wrongModel(model);
-  if (noModel !== null) return noModel;
-  const list = asArray(messages);
-  if (list === null || list.length === 0) {
-    return invalid('"messages" is missing or empty. Send a list of at least one message.', 'messages');
-  }
-  const wrong = list.findIndex((message) => asObject(message) === null);
-  if (wrong === -1) return wrongMember(request, checks);
-  return invalid(
-    `"messages[${wrong}]" is not an object. Send {"role": …, "content": …}.`,
-    `messages[${wrong}]`,
-  );
+  return wrongModel(request.model) ?? wrongMessages(request.messages) ?? wrongMember(request, checks);
 }
 
 function findWrongMaximum(request: JsonObject): Refusal | null {

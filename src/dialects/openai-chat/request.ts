@@ -3,12 +3,11 @@ import type { Quirks } from '../../domain/quirks.ts';
 import type { Usage } from '../../domain/usage.ts';
 import type { Countable } from '../../tokenizer/tokenizer.ts';
 import type { ClientCall, DialectRequest, UpstreamChanges, UpstreamRequest } from '../dialect.ts';
-import { asArray, asObject, asText, type JsonObject } from '../json.ts';
+import { asText, type JsonObject } from '../json.ts';
 import { spliceMembers } from '../json-splice.ts';
 import { asksUsage, optionsWithUsage, streamOptions, wrongStreamOptions } from '../openai/stream-options.ts';
 import {
   type Check,
-  invalid,
   isBoolean,
   isObject,
   isText,
@@ -17,6 +16,7 @@ import {
   type ParsedBody,
   parseBody,
   wrongMember,
+  wrongMessages,
   wrongModel,
 } from '../request-body.ts';
 import { isEventStream } from '../sse-follower.ts';
@@ -52,21 +52,7 @@ const checks: Readonly<Record<string, Check>> = {
 };
 
 function findWrongMember(request: JsonObject): Refusal | null {
-  const { model, messages } = request;
-  const noModel = wrongModel(model);
-  if (noModel !== null) return noModel;
-  const list = asArray(messages);
-  if (list === null || list.length === 0) {
-    return invalid('"messages" is missing or empty. Send a list of at least one message.', 'messages');
-  }
-  const wrong = list.findIndex((message) => asObject(message) === null);
-  if (wrong !== -1) {
-    return invalid(
-      `"messages[${wrong}]" is not an object. Send {"role": …, "content": …}.`,
-      `messages[${wrong}]`,
-    );
-  }
-  return wrongMember(request, checks);
+  return wrongModel(request.model) ?? wrongMessages(request.messages) ?? wrongMember(request, checks);
 }
 
 export function readRequest({ body }: ClientCall): DialectRequest | Refusal {
