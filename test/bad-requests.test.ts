@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Simulator, startSimulator } from '../src/simulator/simulator.ts';
 import {
@@ -181,6 +183,31 @@ describe('a request that can not be served', () => {
     const long = await refused(body({ model: 'x'.repeat(100_000) }));
     expect(long).toMatchObject({ status: 400, code: 'REQUEST_INVALID', param: 'model' });
     expect(long.message.length).toBeLessThan(300);
+  });
+
+  it('at a path that can not be read is REQUEST_INVALID, and does not hang', async () => {
+    const { hostname, port } = new URL(gateway.url);
+    const socket = connect(Number(port), hostname);
+    socket.write('POST /v1/chat/completions#%ff HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}');
+    const [answer] = await once(socket, 'data');
+    socket.destroy();
+    expect(String(answer)).toMatch(/^HTTP\/1.1 40[01]/);
+  });
+
+  it('is refused in the shape of the dialect in whose paths it lies', async () => {
+    const headers = { authorization: 'Bearer tg_wrong' };
+    const large = { model: 'good', x: 'y'.repeat(100_000) };
+    expect((await gateway.call('/v1/messages', large, headers)).json).toMatchObject({
+      type: 'error',
+      error: { type: 'authentication_error' },
+    });
+    expect((await gateway.call('/v1/messages/batches', {}, headers)).json.type).toBe('error');
+    expect((await gateway.call('/v1beta/models/m:generateContent', large, headers)).json).toMatchObject({
+      error: { code: 401, status: 'UNAUTHENTICATED' },
+    });
+    expect((await gateway.call('/v1/chat/completions', large, headers)).json.error.type).toBe(
+      'authentication_error',
+    );
   });
 
   it('at a path that is not there is NOT_FOUND', async () => {

@@ -57,12 +57,17 @@ afterAll(async () => {
   provider.close();
 });
 
-async function bill(given: object, model = 'priced', path = '/v1/chat/completions'): Promise<AnyJson> {
+async function bill(
+  given: object,
+  model = 'priced',
+  path = '/v1/chat/completions',
+  more: object = {},
+): Promise<AnyJson> {
   answer = given;
   const messages = [{ role: 'user', content: 'Tell me of the sea.' }];
   const sent = await gateway.call(
     path,
-    { model, messages, max_tokens: 1000 },
+    { model, messages, max_tokens: 1000, ...more },
     { authorization: `Bearer ${tenant.apiKey}` },
   );
   expect(sent.text).toBe(raw ?? JSON.stringify(given));
@@ -102,6 +107,19 @@ it('a service tier that the answer names has its own rates, and one without any 
   expect(scale.receipt).toMatchObject({ service_tier: 'scale', service_tier_is_priced: false });
   const standard = await bill(completion(tokens(1000, 1000), { service_tier: 'default' }));
   expect(standard.receipt).toMatchObject({ service_tier: null });
+});
+
+it('a tier that the client names makes nothing cheaper where the answer does not say what served it', async () => {
+  const asked = (tier: string) =>
+    bill(completion(tokens(1000, 1000)), 'priced', undefined, { service_tier: tier });
+  expect(await asked('flex')).toMatchObject({ amount: '0.012' });
+  expect((await asked('flex')).receipt).toMatchObject({ service_tier: null });
+  expect((await asked('priority')).receipt).toMatchObject({
+    service_tier: 'priority',
+    service_tier_is_priced: false,
+  });
+  // Nobody knows what a tier without prices costs us.
+  expect((await asked('priority')).cost_amount).toBeNull();
 });
 
 it('what the provider charges is kept beside the charge: by the rates of its route, or as it says itself', async () => {

@@ -221,10 +221,22 @@ describe('putting a model', () => {
       'tiers that do not ascend',
       {
         routes,
-        rates: { ...rates, tiers: [{ above_input_tokens: 2 }, { above_input_tokens: 2 }] },
+        rates: { ...rates, tiers: [2, 2].map((above) => ({ above_input_tokens: above, input_per_1m: '1' })) },
       },
       'rates.tiers[1].above_input_tokens',
       /larger than/,
+    ],
+    [
+      'a tier that changes nothing',
+      { routes, rates: { ...rates, tiers: [{ above_input_tokens: 2 }] } },
+      'rates.tiers[0]',
+      /has no rate/,
+    ],
+    [
+      'prices for the standard tier as if it were another',
+      { routes, rates: { ...rates, service_tiers: { default: { input_per_1m: '1' } } } },
+      'rates.service_tiers.default',
+      /is the standard tier/,
     ],
     [
       'both units in a tier',

@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import { formatRate, formatScaled, parseRate, type Rate } from '../domain/money.ts';
-import type { PriceList, Rates, RateTier, TieredRates } from '../domain/pricing.ts';
+import {
+  type PriceList,
+  type Rates,
+  type RateTier,
+  serviceTierName,
+  type TieredRates,
+} from '../domain/pricing.ts';
 import { inputClasses, outputClasses, toolUnits, type UsageClass } from '../domain/usage.ts';
 import type { Json } from './admin-call.ts';
 import { decimal, integer, matching, members, must } from './validation.ts';
@@ -72,6 +78,8 @@ const tiers = z
 function readTiers(sent: z.output<typeof tiers>, refuse: Refuse): readonly RateTier[] {
   const read = (sent ?? []).map(({ above_input_tokens, ...tier }, index): RateTier => {
     const rates = readRates(tier as SentRates, (path, message) => refuse(['tiers', index, ...path], message));
+    if (Object.keys(rates).length === 0)
+      refuse(['tiers', index], 'has no rate: send what differs above its bound');
     return { aboveInputTokens: above_input_tokens as number, rates };
   });
   read.forEach((tier, index) => {
@@ -84,7 +92,7 @@ function readTiers(sent: z.output<typeof tiers>, refuse: Refuse): readonly RateT
 }
 
 const serviceTier = members({ ...rateMembers, tiers });
-const serviceTierName = matching(
+const tierNameShape = matching(
   /^[a-z][a-z0-9_]{0,31}$/,
   'the name of a service tier in small letters, for instance "flex"',
 );
@@ -105,7 +113,7 @@ function readTiered(
 export const rates = members({
   ...rateMembers,
   tiers,
-  service_tiers: z.record(serviceTierName, serviceTier).optional(),
+  service_tiers: z.record(tierNameShape, serviceTier).optional(),
 }).transform((given, context): PriceList => {
   const refuse: Refuse = (path, message) => {
     context.issues.push({ code: 'custom', input: given, path: [...path], message });
@@ -115,6 +123,14 @@ export const rates = members({
   demandTokenPrices(base.rates, refuse);
   const named = Object.entries((sentTiers ?? {}) as Record<string, z.output<typeof serviceTier>>);
   if (named.length === 0) return base;
+  for (const [name] of named) {
+    if (serviceTierName(name) === null) {
+      refuse(
+        ['service_tiers', name],
+        'is the standard tier: its prices are those outside of `service_tiers`',
+      );
+    }
+  }
   const serviceTiers = named.map(([name, sent]): [string, TieredRates] => [
     name,
     readTiered(sent, (path, message) => refuse(['service_tiers', name, ...path], message)),

@@ -81,6 +81,8 @@ export interface Used {
   readonly otherModels?: readonly (ModelUsage & { readonly prices: PriceList | null })[];
   /** As upstream names it; null where it says nothing. */
   readonly serviceTier?: string | null;
+  /** As the client asked for it: only where upstream says nothing, and never to make it cheaper. */
+  readonly askedServiceTier?: string | null;
 }
 
 /** Parts per million: what a tenant pays of the listed price; 1,000,000 is the price itself. */
@@ -140,13 +142,18 @@ function tierAt(tiers: readonly RateTier[] | undefined, tokens: number): RateTie
   return current;
 }
 
+/** Names come from outside: none is a member that every object has. */
+function ownTier({ serviceTiers = {} }: PriceList, name: string): TieredRates | undefined {
+  return Object.hasOwn(serviceTiers, name) ? serviceTiers[name] : undefined;
+}
+
 /**
  * The rates for a prompt of this length at this service tier. Each overrides what stands before it:
  * base rates, the tier by length, the service tier, the service tier's own tier by length.
  */
 export function selectRates(prices: PriceList, promptTokens: number, serviceTier: string | null): Selection {
   const name = serviceTierName(serviceTier);
-  const special = name === null ? undefined : prices.serviceTiers?.[name];
+  const special = name === null ? undefined : ownTier(prices, name);
   const tier = tierAt(prices.tiers, promptTokens);
   const specialTier = tierAt(special?.tiers, promptTokens);
   return {
@@ -180,18 +187,24 @@ export function amountOf(
   return nano(divideHalfEven(scaled * multiplierPpm, unitsPerRate * unitMultiplierPpm));
 }
 
-/** Prices what was used: at the rates for the length of its prompt and for what served it. */
+/**
+ * Prices what was used: at the rates for the length of its prompt and for what served it. Where upstream
+ * doesn't say what did, it may have ignored what was asked for: the dearer of that and the standard tier is
+ * charged, as the hold was.
+ */
 export function charge(used: Used, prices: PriceList, multiplierPpm: bigint): Charge {
-  const selected = selectRates(prices, inputTokens(used.usage), used.serviceTier ?? null);
+  const { serviceTier = null, askedServiceTier = null } = used;
+  const served = chargeAt(used, prices, multiplierPpm, serviceTier);
+  if (serviceTier !== null || serviceTierName(askedServiceTier) === null) return served;
+  const asked = chargeAt(used, prices, multiplierPpm, askedServiceTier);
+  return asked.amount >= served.amount ? asked : served;
+}
+
+function chargeAt(used: Used, prices: PriceList, multiplierPpm: bigint, serviceTier: string | null): Charge {
+  const selected = selectRates(prices, inputTokens(used.usage), serviceTier);
   const lines = linesOf(used.usage, selected.rates, null);
   for (const { model, usage, prices: own } of used.otherModels ?? []) {
-    lines.push(
-      ...linesOf(
-        usage,
-        selectRates(own ?? prices, inputTokens(usage), used.serviceTier ?? null).rates,
-        model,
-      ),
-    );
+    lines.push(...linesOf(usage, selectRates(own ?? prices, inputTokens(usage), serviceTier).rates, model));
   }
   const fallbacks = lines
     .filter(({ usageClass, chargedAs }) => chargedAs !== usageClass)

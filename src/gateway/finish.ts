@@ -5,10 +5,10 @@ import { type Unreachable, UpstreamBodyError, type UpstreamResponse } from '../u
 import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { finishStream } from './finish-stream.ts';
 import { contentTypeOf } from './headers.ts';
-import { readWhole } from './relay.ts';
+import { isJson, readWhole } from './relay.ts';
 import { amountHeaders, sendWhole } from './respond.ts';
 import { settle, voidIt } from './settle.ts';
-import { timedOut, tooLarge, unavailable, unreadable } from './upstream-refusals.ts';
+import { timedOut, tooLarge, unavailable, unreadable, unreadableAnswer } from './upstream-refusals.ts';
 
 /** What upstream's answer becomes: one end of the request, and the answer of the client. */
 export async function finish(exchange: Exchange, options: ExchangeOptions): Promise<Refusal | null> {
@@ -55,15 +55,6 @@ async function finishRefused(
   return null;
 }
 
-function isJson(body: Buffer): boolean {
-  try {
-    JSON.parse(body.toString());
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 const nothing: AnswerReading = { ...nothingSaid, generated: { texts: [], overhead: 0 } };
 
 /** The client didn't wait: it pays for the prompt once upstream has been sent it. */
@@ -86,6 +77,8 @@ async function finishAnswer(
   });
   if (reading.error !== null && reading.usage === null && reading.generated.texts.length === 0) {
     await voidIt(exchange, 'upstream_error', reading.error, options);
+    // What can't be read can't be billed, so it isn't handed out either.
+    if (!isJson(body)) return unreadableAnswer;
     sendWhole(exchange, response, body, {});
     return null;
   }

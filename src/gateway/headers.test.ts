@@ -34,7 +34,7 @@ it("keeps the client's credentials, whereabouts and connection from upstream, an
     'accept-encoding': 'identity',
     'user-agent': 'OpenAI/JS 7',
     'openai-beta': 'kept',
-    accept: 'text/event-stream, application/json',
+    accept: 'application/json, text/event-stream',
   });
 });
 
@@ -62,9 +62,16 @@ it("keeps our account at the provider and the connection from the client, and pa
   });
 });
 
-it('asks for no format that could not be metered', () => {
-  const acceptOf = (accept: string) => headersForUpstream({ accept }, {}).accept;
-  expect(acceptOf('application/x-protobuf')).toBeUndefined();
-  expect(acceptOf('text/event-stream')).toBe('text/event-stream');
-  expect(acceptOf('*/*')).toBe('*/*');
+it('asks for no format that could not be metered, for no part, and by no other method', () => {
+  const hostile = {
+    accept: 'application/x-protobuf, application/json;q=0.1',
+    range: 'bytes=1-',
+    'if-none-match': '*',
+    'x-http-method-override': 'GET',
+  };
+  expect(headersForUpstream(hostile, {})).toEqual({
+    accept: 'application/json, text/event-stream',
+    'accept-encoding': 'identity',
+    'content-type': 'application/json',
+  });
 });

@@ -38,6 +38,16 @@ const keptFromUpstream = new Set([
   'via',
   'x-real-ip',
   'x-session-id',
+  'accept',
+  'range',
+  'if-match',
+  'if-none-match',
+  'if-modified-since',
+  'if-unmodified-since',
+  'if-range',
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
   'origin',
   'referer',
 ]);
@@ -47,9 +57,6 @@ const keptFromUpstream = new Set([
  * neither the body nor the hold shows.
  */
 const foreignPrefixes = ['x-forwarded-', 'x-billing-', 'x-vertex-ai-llm-'];
-
-/** Answers in another format would pass unmetered. */
-const readableTypes = /json|event-stream|\*\/\*/i;
 
 /** Of the provider's headers, what no client may see: our account there, and what is ours to set. */
 const keptFromClient = new Set([
@@ -97,9 +104,10 @@ export function headersForUpstream(
     if (foreignPrefixes.some((prefix) => name.startsWith(prefix))) continue;
     kept[name] = typeof value === 'string' ? value : value.join(', ');
   }
-  if (kept.accept !== undefined && !readableTypes.test(kept.accept)) delete kept.accept;
   return {
     ...kept,
+    // In any other format, or in parts, an answer couldn't be metered.
+    accept: 'application/json, text/event-stream',
     'content-type': 'application/json',
     'accept-encoding': 'identity',
     ...authorization,

@@ -13,6 +13,8 @@ export interface OtherPricesOptions {
 export interface PricedModelUsage extends ModelUsage {
   /** Null where nobody knows its price: it is then charged like the model that was asked for. */
   readonly prices: PriceList | null;
+  /** What the provider charges us for it, as published; null where nobody knows. */
+  readonly costPrices: PriceList | null;
 }
 
 /** The prices of models that upstream used on its own decision: as served here, or as published. */
@@ -22,23 +24,25 @@ export async function pricesOfOthers(
   options: OtherPricesOptions,
 ): Promise<readonly PricedModelUsage[]> {
   return await Promise.all(
-    others.map(async (other) => ({ ...other, prices: await priceOf(other.model, provider, options) })),
+    others.map(async (other) => ({ ...other, ...(await pricesOf(other.model, provider, options)) })),
   );
 }
 
-async function priceOf(
+async function pricesOf(
   name: string,
   provider: string,
   { catalog, clock, observer }: OtherPricesOptions,
-): Promise<PriceList | null> {
+): Promise<Pick<PricedModelUsage, 'prices' | 'costPrices'>> {
+  if (name.includes('\0')) return { prices: null, costPrices: null };
   try {
-    const served = name.includes('\0') ? undefined : await catalog.findModel(name);
+    const served = await catalog.findModel(name);
     const card = served === undefined ? undefined : rateCardAt(served.rateCards, clock.now());
-    return card ?? (await catalog.findPrice(provider, name))?.prices ?? null;
+    const published = (await catalog.findPrice(provider, name))?.prices ?? null;
+    return { prices: card ?? published, costPrices: published };
   } catch (error) {
     // The bill must not fail for it: the receipt says which price was taken.
     observer.fault('finding the price of another model', error, null);
-    return null;
+    return { prices: null, costPrices: null };
   }
 }
 

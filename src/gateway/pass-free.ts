@@ -5,7 +5,7 @@ import { UpstreamBodyError } from '../upstream/upstream.ts';
 import { type ForwardOptions, forward } from './forward.ts';
 import { headersForClient } from './headers.ts';
 import type { Progress } from './progress.ts';
-import { readWhole } from './relay.ts';
+import { isJson, readWhole } from './relay.ts';
 import type { Client, RequestHeaders } from './request.ts';
 import { timedOut, tooLarge, unavailable } from './upstream-refusals.ts';
 
@@ -34,6 +34,8 @@ export async function passFree(free: FreeRequest, options: FreeOptions): Promise
     if (answer.kind === 'unreachable') return answer.reason === 'connection' ? unavailable : timedOut;
     const body = await readWhole(answer.body, options.maxAnswerBytes);
     if (body === null) return tooLarge;
+    // As of what is charged: neither redirects nor pages of something in between are for the client.
+    if (!isPassedOn(answer.status, body)) return unavailable;
     if (client.gone.aborted) return null;
     progress.firstByte();
     client.start({
@@ -54,4 +56,8 @@ export async function passFree(free: FreeRequest, options: FreeOptions): Promise
     client.gone.removeEventListener('abort', onGone);
     cancel.abort();
   }
+}
+
+function isPassedOn(status: number, body: Buffer): boolean {
+  return status >= 200 && (status < 300 || status >= 400) && isJson(body);
 }

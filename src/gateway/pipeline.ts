@@ -1,7 +1,14 @@
 import type { Catalog } from '../catalog/catalog.ts';
+import type { ClientCall, Dialect } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusalOf } from '../domain/errors.ts';
-import { hashRequest, type IdSource, type InstanceId, type TransactionId } from '../domain/ids.ts';
+import {
+  hashRequest,
+  type IdSource,
+  type InstanceId,
+  type RequestHash,
+  type TransactionId,
+} from '../domain/ids.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
@@ -105,6 +112,17 @@ function refuse(client: Client, progress: Progress, refused: Refusal): void {
   client.end();
 }
 
+/** Parameters by which some clients send their secret, which may change while the request stays the same. */
+const secretParameters = ['key', 'api_key', 'access_token'];
+
+/** What tells a repeat from another request. The path tells only where a part of it is the client's choice. */
+function requestHashOf({ name, paths }: Dialect, { path, query, body }: ClientCall): RequestHash {
+  const parameters = new URLSearchParams(query);
+  for (const secret of secretParameters) parameters.delete(secret);
+  const isFixed = paths.includes(path) && parameters.size === 0;
+  return isFixed ? hashRequest(name, body) : hashRequest(name, path, parameters.toString(), body);
+}
+
 /** The steps in their order. A refusal is what the client gets; null: it has its answer. */
 async function answer(
   incoming: GatewayRequest,
@@ -137,11 +155,11 @@ async function answer(
   const { tenantId } = apiKey;
   const { traceId } = trace;
   const transactionId = options.newId() as TransactionId;
-  const requestHash = hashRequest(dialect.name, call.path, call.query.toString(), call.body);
+  const requestHash = requestHashOf(dialect, call);
   const known = trace.fromClient ? await options.ledger.findByTrace(tenantId, traceId) : undefined;
   if (known !== undefined) return takenRefusal(known, requestHash);
 
-  const others = (request.otherModels ?? []).map((name) => ({ model: name, usage: {} }));
+  const others = [...new Set(request.otherModels)].map((name) => ({ model: name, usage: {} }));
   const otherPrices = await pricesOfOthers(others, targets[0].upstream.provider, options);
   const admission = await admit(
     { tenantId, traceId, transactionId, request, prices, otherPrices, longestPrompt, terms, model },

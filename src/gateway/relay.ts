@@ -141,3 +141,13 @@ export async function readWhole(body: AsyncIterable<Buffer>, limit: number): Pro
   }
   return Buffer.concat(chunks, length);
 }
+
+/** Whether a body is what it would be metered as. */
+export function isJson(body: Buffer): boolean {
+  try {
+    JSON.parse(body.toString());
+    return true;
+  } catch {
+    return false;
+  }
+}

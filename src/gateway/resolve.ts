@@ -3,6 +3,7 @@ import type { DialectRequest } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import { type PriceList, rateCardAt } from '../domain/pricing.ts';
+import { toolUnits } from '../domain/usage.ts';
 
 export interface ResolveOptions {
   readonly catalog: Catalog;
@@ -28,6 +29,8 @@ export async function resolve(
   dialect: DialectName,
   { catalog, clock, random }: ResolveOptions,
 ): Promise<Resolved | Refusal> {
+  const tooMany = otherModelsRefusal(otherModels);
+  if (tooMany !== null) return tooMany;
   const { models } = apiKey;
   const forbidden =
     models === null ? undefined : [modelName, ...otherModels].find((name) => !models.includes(name));
@@ -45,7 +48,8 @@ export async function resolve(
     return refusal('MODEL_NOT_FOUND', message, { param: 'model' });
   }
   const published = await publishedPrice(model, catalog);
-  const prices = rateCardAt(model.rateCards, clock.now()) ?? published?.prices;
+  const card = rateCardAt(model.rateCards, clock.now());
+  const prices = card === undefined ? published?.prices : withToolPrices(card, published);
   if (prices === undefined) {
     const message = `The model "${modelName}" has no price yet, so it is not served.`;
     return refusal('MODEL_NOT_PRICED', message, { param: 'model' });
@@ -57,6 +61,29 @@ export async function resolve(
     prices,
     targets: [first, ...rest],
   };
+}
+
+/** More than anyone lists in earnest: each is looked up before the request's money is. */
+const mostOtherModels = 8;
+const longestName = 256;
+
+function otherModelsRefusal(names: readonly string[]): Refusal | null {
+  const distinct = new Set(names);
+  const odd = [...distinct].some((name) => name.length > longestName || name.includes('\0'));
+  if (distinct.size <= mostOtherModels && !odd) return null;
+  const message = `A request may name at most ${mostOtherModels} other models, each of at most ${longestName} characters. Nothing was charged.`;
+  return refusal('REQUEST_INVALID', message);
+}
+
+/** What a card leaves out of tools is at its published price: a unit without a price would be given away. */
+function withToolPrices(card: PriceList, published: BookPrice | undefined): PriceList {
+  if (published === undefined) return card;
+  const missing = toolUnits.filter((unit) => card.rates[unit] === undefined);
+  const added = missing.flatMap((unit) => {
+    const rate = published.prices.rates[unit];
+    return rate === undefined ? [] : [[unit, rate]];
+  });
+  return added.length === 0 ? card : { ...card, rates: { ...card.rates, ...Object.fromEntries(added) } };
 }
 
 /** The published price of the model's first route, whichever route the request takes: one model, one price. */

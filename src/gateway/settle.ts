@@ -1,13 +1,15 @@
 import type { AnswerReading } from '../dialects/dialect.ts';
-import { charge, unitMultiplierPpm } from '../domain/pricing.ts';
+import type { NanoUsd } from '../domain/money.ts';
+import { charge, type PriceList, type Used, unitMultiplierPpm } from '../domain/pricing.ts';
 import { receiptOf } from '../domain/receipt.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { addUsage, inputTokens, outputTokens } from '../domain/usage.ts';
 import type { Charged, NotCharged } from './commit.ts';
 import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { meter } from './meter.ts';
-import { costPrices, pricesOfOthers } from './other-prices.ts';
+import { costPrices, type PricedModelUsage, pricesOfOthers } from './other-prices.ts';
 import { storable } from './progress.ts';
+import { soundReading } from './sound-reading.ts';
 
 /** How the exchange ended, and what upstream said of it. */
 export interface Ending {
@@ -19,18 +21,26 @@ export interface Ending {
 /** Meters, prices and commits; waits for the ledger, but not for longer than the client should. */
 export async function settle(
   { open, request, forwarded, progress }: Exchange,
-  { outcome, reading, complete }: Ending,
+  { outcome, reading: read, complete }: Ending,
   options: ExchangeOptions,
 ): Promise<Charged | NotCharged | null> {
+  const reading = soundReading(read, () =>
+    options.observer.fault('reading usage', new Error('a count that is none'), open.traceId),
+  );
   const { upstream, route } = forwarded.target;
   const metered = await meter({ request, upstreamModel: route.upstreamModel, reading, complete }, options);
-  const named = reading.serviceTier ?? request.serviceTier;
-  const serviceTier = named === null ? null : storable(named);
   const otherModels = reading.otherModels.map(({ model, usage }) => ({ model: storable(model), usage }));
-  const others = await pricesOfOthers(otherModels, upstream.provider, options);
-  const used = { usage: metered.usage, otherModels: others, serviceTier };
+  const others =
+    (await within(pricesOfOthers(otherModels, upstream.provider, options), priceWaitMs)) ??
+    otherModels.map((other) => ({ ...other, prices: null, costPrices: null }));
+  const used = {
+    usage: metered.usage,
+    otherModels: others,
+    serviceTier: reading.serviceTier === null ? null : storable(reading.serviceTier),
+    askedServiceTier: request.serviceTier === null ? null : storable(request.serviceTier),
+  };
   const charged = charge(used, open.prices, open.terms.rateMultiplierPpm);
-  const ownCost = await costPrices(forwarded.target, options);
+  const ownCost = await within(costPrices(forwarded.target, options), priceWaitMs);
   const { statedCost, reported } = reading;
   const total = {
     usage: others.reduce((sum, { usage }) => addUsage(sum, usage), metered.usage),
@@ -49,7 +59,7 @@ export async function settle(
     transactionId: open.transactionId,
     amount: charged.amount,
     metered: total,
-    costAmount: ownCost === null ? statedCost : charge(used, ownCost, unitMultiplierPpm).amount,
+    costAmount: costOf(used, ownCost) ?? statedCost,
     rates: charged.rates,
     receipt: receiptOf(charged, { statedCost, reported: keptUsage(reported) }),
     provider: upstream.provider,
@@ -58,6 +68,20 @@ export async function settle(
   progress.committed(outcome, upstream.provider, total, charged);
   return await within(commit, options.commitWaitMs);
 }
+
+/** What the provider charges us; null where its prices aren't known, or not those of what served it. */
+function costOf(
+  used: Omit<Used, 'otherModels'> & { readonly otherModels: readonly PricedModelUsage[] },
+  prices: PriceList | null,
+): NanoUsd | null {
+  if (prices === null) return null;
+  const otherModels = used.otherModels.map((other) => ({ ...other, prices: other.costPrices }));
+  const { amount, serviceTierIsPriced } = charge({ ...used, otherModels }, prices, unitMultiplierPpm);
+  return serviceTierIsPriced ? amount : null;
+}
+
+/** A price that can't be looked up in this time is gone without: the commit waits for it. */
+const priceWaitMs = 2_000;
 
 /** A provider's usage object is small; one that isn't, is not worth a row's space. */
 const longestKeptUsage = 16_384;

@@ -25,3 +25,7 @@ export const unreadable = refusal(
   'UPSTREAM_UNAVAILABLE',
   'The provider, or something in front of it, refused the request without saying why in JSON. Nothing was charged.',
 );
+export const unreadableAnswer = refusal(
+  'UPSTREAM_UNAVAILABLE',
+  "The provider's answer is not JSON, so it could not be metered. It was not passed on, and nothing was charged.",
+);

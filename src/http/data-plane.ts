@@ -35,30 +35,31 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
   server.setErrorHandler((error: Error & { readonly statusCode?: number }, request, reply) => {
     if ((error.statusCode ?? 500) >= 500)
       options.observer.fault(`answering ${pathOf(request.url)}`, error, null);
-    send(reply, requestRefusal(error), defaultDialect);
+    send(reply, requestRefusal(error), dialectAt(request.url, options));
   });
   server.setNotFoundHandler((request, reply) => {
     const message = `There is no ${request.method} ${pathOf(request.url)} here.`;
-    send(reply, refusal('NOT_FOUND', message), defaultDialect);
+    send(reply, refusal('NOT_FOUND', message), dialectAt(request.url, options));
   });
 
   // Whoever isn't known may not fill the memory: a body of any size is read for API keys only.
   server.addHook('onRequest', async (request, reply) => {
     if (request.method !== 'POST' || isSmall(request.headers)) return;
     const caller = await authenticate(request.headers, options);
-    if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
+    if (caller.kind === 'refused') return send(reply, caller, dialectAt(request.url, options));
   });
 
   const routes = dialects.flatMap((dialect) => dialect.paths.map((path) => ({ path, dialect })));
   for (const { path, dialect } of routes) {
     server.post(path, (request, reply) => {
       const arrivedAtMs = clock.monotonic();
-      const refused = bodyRefusal(request, maxBodyBytes);
-      if (refused !== null) return send(reply, refused, dialect);
+      const call = callOf(request);
+      const refused = call === null ? unreadablePath : bodyRefusal(request, maxBodyBytes);
+      if (call === null || refused !== null) return send(reply, refused ?? unreadablePath, dialect);
       // From here on the answer is the pipeline's, which streams it and must own the connection.
       reply.hijack();
       void pipeline.serve(
-        { dialect, headers: request.headers, call: callOf(request), arrivedAtMs },
+        { dialect, headers: request.headers, call, arrivedAtMs },
         responseClient(reply.raw, dialect),
       );
       return reply;
@@ -84,17 +85,36 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
 
 /** Without the query, where some clients put their secret. */
 function pathOf(url: string): string {
-  return url.split('?', 1)[0] ?? '';
+  return url.split(/[?#]/, 1)[0] ?? '';
 }
 
-function callOf({ body, url }: FastifyRequest): ClientCall {
-  const [path = '', query = ''] = url.split('?', 2);
-  return {
-    // What can't be decoded was refused by the router.
-    path: decodeURIComponent(path),
-    query: new URLSearchParams(query),
-    body: Buffer.isBuffer(body) ? body : Buffer.alloc(0),
-  };
+const unreadablePath = refusal('REQUEST_INVALID', "The path can't be read: check its percent-encoding.");
+
+/** Null where the path can't be decoded. */
+function callOf({ body, url }: FastifyRequest): ClientCall | null {
+  const [target = ''] = url.split('#', 1);
+  const [path = '', query = ''] = target.split('?', 2);
+  try {
+    return {
+      path: decodeURIComponent(path),
+      query: new URLSearchParams(query),
+      body: Buffer.isBuffer(body) ? body : Buffer.alloc(0),
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** The dialect in whose paths a request's lies, so that whoever sent it can read why it was refused. */
+function dialectAt(url: string, { dialects, defaultDialect }: DataPlaneOptions): Dialect {
+  const path = pathOf(url);
+  const near = dialects.find(({ paths }) =>
+    paths.some((own) => {
+      const root = own.replace(/\/?\*?$/, '');
+      return path === root || path.startsWith(`${root}/`);
+    }),
+  );
+  return near ?? defaultDialect;
 }
 
 /** The models that an API key may use and that have a price, in the shape of OpenAI's list. */

@@ -1,7 +1,7 @@
 import type { BookPrice, Catalog, CatalogStore } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Rates } from '../domain/pricing.ts';
-import { unitClasses } from '../domain/usage.ts';
+import { type UsageClass, unitClasses } from '../domain/usage.ts';
 import { builtInPrice } from './genai-prices.ts';
 import { providerName } from './provider-names.ts';
 
@@ -34,14 +34,16 @@ export function withBuiltInPrices<C extends Catalog>(catalog: C, clock: Clock): 
   };
 }
 
+const keptClasses: readonly UsageClass[] = [...unitClasses, 'cache_read_audio'];
+
 /**
- * An imported price with the built-in prices of units that its source doesn't know of, web searches for
- * one: a token without a price is charged as its plain sibling, but a unit without one would be free.
+ * An imported price with the built-in prices of what its source doesn't know of: units, web searches for
+ * one, which would be free without a price, and audio read from a cache, which would be charged as text.
  */
 export function withUnitsOf<P extends BookPrice>(builtIn: BookPrice | undefined, imported: P): P {
   const { rates } = imported.prices;
   const missing: Rates = Object.fromEntries(
-    unitClasses.flatMap((usageClass) => {
+    keptClasses.flatMap((usageClass) => {
       const rate = builtIn?.prices.rates[usageClass];
       return rate === undefined || rates[usageClass] !== undefined ? [] : [[usageClass, rate]];
     }),

@@ -48,6 +48,12 @@ export interface ProviderSetting {
 }
 
 /**
+ * The tokens of reasoning that isn't shown come only with the usage at the end: whoever hangs up just before
+ * would get them for nothing, and the provider has generated them already. So the rest is read.
+ */
+const whenClientGone = 'drain';
+
+/**
  * A provider's current models under their own names, priced by the price book: a rate card is stored for
  * none of them, so that a price that changes, on a day or with an update, counts from then on. What is
  * there already stays.
@@ -73,7 +79,7 @@ export async function setUpProvider(
       await catalog.putModel(
         {
           name: model,
-          routes: [{ ...route, whenClientGone: 'cancel', costRates: null }],
+          routes: [{ ...route, whenClientGone, costRates: null }],
           rateCard: null,
           maxInputTokens: null,
           maxOutputTokens,

@@ -30,4 +30,18 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       updated_at timestamptz NOT NULL DEFAULT now(),
       PRIMARY KEY (model, side)
     )`.execute(db);
+
+  // Models that only the environment's OpenAI key set up follow the price book from now on: the cards that
+  // were stored for them knew no tiers, so longer prompts were refused, and would never change again.
+  await sql`
+    CREATE TEMPORARY TABLE environment_model AS
+    SELECT subject AS name FROM audit_log WHERE action = 'model.put'
+    GROUP BY subject HAVING bool_and(actor = 'OPENAI_API_KEY')`.execute(db);
+  await sql`
+    DELETE FROM rate_card WHERE effective_from = to_timestamp(0)
+    AND model IN (SELECT name FROM environment_model)`.execute(db);
+  await sql`
+    UPDATE model SET max_input_tokens = NULL
+    WHERE name IN (SELECT name FROM environment_model)`.execute(db);
+  await sql`DROP TABLE environment_model`.execute(db);
 }
