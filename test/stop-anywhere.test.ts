@@ -209,14 +209,31 @@ function amountOf(row: Row | undefined, what: string): bigint {
   return transaction.status === 'COMMITTED' ? transaction.amount : 0n;
 }
 
-function expectOutcome(row: Row | undefined, stop: Stop, count: number, length: number, what: string): void {
+/** How the formats say that an answer has ended, and that it failed. */
+const ended =
+  /\[DONE\]|"type": ?"(message_stop|response\.(completed|incomplete|failed))"|"finish_?[rR]eason": ?"|"blockReason"|"value"/;
+const failed = /event: error|"error": ?[{"]|"type": ?"(error|response\.failed)"/;
+
+function expectOutcome(
+  row: Row | undefined,
+  stop: Stop,
+  { events }: Stream,
+  count: number,
+  what: string,
+): void {
   // A client that left pays for its prompt; a cut before the first event is nobody's charge.
   if (count === 0) {
     expect(row?.transaction.status, what).toBe(stop === 'client_gone' ? 'COMMITTED' : 'VOIDED');
   }
-  // Behind the event that ends the answer, it is complete whoever hangs up.
-  expect(['completed', stop, 'upstream_error'], what).toContain(row?.outcome);
-  if (count < length / 2) expect(['upstream_error', stop], what).toContain(row?.outcome);
+  const sent = events.slice(0, count).join('');
+  // An error inside the stream names its end; and behind the event that ends the answer it is complete,
+  // whoever hangs up. Anything before is what stopped it.
+  const permitted = [
+    stop,
+    ...(failed.test(sent) ? ['upstream_error'] : []),
+    ...(ended.test(sent) ? ['completed'] : []),
+  ];
+  expect(permitted, what).toContain(row?.outcome);
 }
 
 const shown = (amount: bigint) => formatAmount(nano(amount));
@@ -238,7 +255,7 @@ describe.each(recordedStreams.length === 0 ? own() : recordedStreams)('$name', (
         const what = `${stop} behind ${count} of ${length} events`;
         const row = rows.get(`${stop}-${count}`);
         const amount = amountOf(row, what);
-        expectOutcome(row, stop, count, length, what);
+        expectOutcome(row, stop, stream, count, what);
         expect(amount >= before, `${what}: ${shown(amount)} after ${shown(before)}`).toBe(true);
         before = amount;
       }

@@ -12,6 +12,17 @@ export interface ImagePart {
   readonly detail: string | null;
 }
 
+/** What an address begins with, which base64 can't: it has no colon. */
+const scheme = /^\s{0,8}[a-z][a-z\d+.-]{0,31}:/i;
+
+/** `data:image/png;base64,…` holds the bytes, any other address is for the provider to follow, and the rest is base64. */
+export function mediaSource(value: unknown): MediaSource | null {
+  if (typeof value !== 'string') return null;
+  if (!scheme.test(value)) return { base64: value };
+  const comma = /^\s{0,8}data:/i.test(value) ? value.indexOf(',') : -1;
+  return comma === -1 ? { reference: value } : { base64: value.slice(comma + 1) };
+}
+
 function base64Of(source: MediaSource | null): string | null {
   return source !== null && 'base64' in source ? source.base64 : null;
 }
@@ -33,6 +44,9 @@ const mostWavBytesPerSecond = 2_304_000;
 const leastSpeechBytesPerSecond = 1_500;
 const leastMusicBytesPerSecond = 4_000;
 
+/** Five minutes: a reference doesn't say how long the recording is. */
+const assumedAudioTokens = 5 * 60 * audioTokensPerSecond;
+
 function audioBytesPerSecond(base64: string, format: string): number {
   const stated = wavByteRate(base64);
   if (stated !== null) return Math.min(stated, mostWavBytesPerSecond);
@@ -44,7 +58,7 @@ function audioBytesPerSecond(base64: string, format: string): number {
 /** @param format for instance "wav", "mp3" or a MIME type */
 export function audioTokens(source: MediaSource | null, format: string): number {
   const base64 = base64Of(source);
-  if (base64 === null) return 0;
+  if (base64 === null) return assumedAudioTokens;
   return Math.ceil((byteLength(base64) / audioBytesPerSecond(base64, format)) * audioTokensPerSecond);
 }
 

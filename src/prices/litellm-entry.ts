@@ -13,6 +13,7 @@ import {
   serviceTierOf,
 } from './litellm-draft.ts';
 import { type Entry, meaningOf, type PriceField, tokenCount } from './litellm-fields.ts';
+import { addMultipliedTiers, factorsMember, hasFactors } from './litellm-multipliers.ts';
 import { type ModelName, modelNameOf } from './litellm-names.ts';
 import { readRanges } from './litellm-ranges.ts';
 import { searchPrice } from './litellm-search.ts';
@@ -47,6 +48,7 @@ export function readEntry(key: string, entry: Entry): ReadEntry | Unreadable {
   if (draft.malformed !== null) return { reason: `has a price that is none in ${draft.malformed}` };
   settle(entry, draft);
   const derived = everyRates(draft).filter((rates) => addHourWrites(name.model, rates)).length > 0;
+  addMultipliedTiers(entry[factorsMember], draft);
   addFreeSearchInput(name.model, draft.standard.base);
   const problem = whyNotCharged(draft);
   if (problem !== null) return { reason: problem };
@@ -64,7 +66,7 @@ function readMembers(entry: Entry, name: ModelName, draft: Draft): void {
   // Beside a price of its tokens, the price of a whole image is the same one in other words.
   const hasImageTokens = entry.output_cost_per_image_token !== undefined;
   for (const [member, value] of Object.entries(entry)) {
-    if (value === null || value === undefined) continue;
+    if (value === null || value === undefined || (member === factorsMember && hasFactors(value))) continue;
     if (member === 'tiered_pricing') readRanges(value, draft);
     else if (member === 'search_context_cost_per_query') {
       const { usageClass, text } = searchPrice(entry, name);

@@ -196,6 +196,22 @@ describe('a price map of LiteLLM', () => {
     expect(amount).toBe(200_001n * 1_000n + 10n * 3_000n);
   });
 
+  it('makes service tiers of the factors for fast mode and for inference bound to a place', () => {
+    const { serviceTiers = {} } = pricesOf({
+      input_cost_per_token_above_200k_tokens: decimal('2e-6'),
+      provider_specific_entry: { us: decimal('1.1'), fast: decimal('6.0') },
+    });
+    const rates = (input: bigint, output: bigint, long: bigint) => ({
+      rates: { input, output },
+      tiers: [{ aboveInputTokens: 200_000, rates: { input: long } }],
+    });
+    expect(serviceTiers).toEqual({
+      fast: rates(6_000_000_000n, 12_000_000_000n, 12_000_000_000n),
+      us: rates(1_100_000_000n, 2_200_000_000n, 2_200_000_000n),
+      fast_us: rates(6_600_000_000n, 13_200_000_000n, 13_200_000_000n),
+    });
+  });
+
   it('counts searches as their provider does', () => {
     const search_context_cost_per_query = {
       search_context_size_low: decimal('0.005'),

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { AnyJson } from './admin-plane.ts';
+import { expectReceiptToExplain } from './receipts.ts';
 import { newDataDir } from './template.ts';
 
 const entry = fileURLToPath(new URL('../../bin/tollgate.js', import.meta.url));
@@ -106,7 +107,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     );
   }
 
-  return {
+  const gateway: TestGateway = {
     url,
     adminToken,
     dataDir,
@@ -126,11 +127,26 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
         }),
       ),
     stop: async () => {
-      await end('SIGTERM');
+      try {
+        if (child.exitCode === null && child.signalCode === null) await expectReceipts(gateway);
+      } finally {
+        await end('SIGTERM');
+      }
       await own?.remove();
     },
     kill: () => end('SIGKILL'),
   };
+  return gateway;
+}
+
+/** The receipt of every charge of the run comes to its amount: checked wherever a gateway is stopped. */
+async function expectReceipts(gateway: TestGateway): Promise<void> {
+  const charges = await everyTransaction(gateway, 'type=CHARGE&status=COMMITTED');
+  const waiting = charges.values();
+  async function work(): Promise<void> {
+    for (const { id } of waiting) expectReceiptToExplain(await gateway.admin('GET', `/transactions/${id}`));
+  }
+  await Promise.all(Array.from({ length: 8 }, work));
 }
 
 export interface TestTenant {
@@ -172,10 +188,14 @@ export async function addModel(
 
 /** Every transaction of a tenant, oldest first. */
 export async function transactionsOf(gateway: TestGateway, tenantId: string): Promise<AnyJson[]> {
+  return await everyTransaction(gateway, `tenant_id=${tenantId}`);
+}
+
+async function everyTransaction(gateway: TestGateway, filter: string): Promise<AnyJson[]> {
   const all: AnyJson[] = [];
   let cursor = '';
   do {
-    const page = await gateway.admin('GET', `/transactions?tenant_id=${tenantId}&limit=200${cursor}`);
+    const page = await gateway.admin('GET', `/transactions?${filter}&limit=200${cursor}`);
     all.push(...page.data);
     cursor = page.next_cursor === null ? '' : `&cursor=${encodeURIComponent(page.next_cursor)}`;
   } while (cursor !== '');

@@ -1,11 +1,24 @@
 import type { Quirks } from '../../domain/quirks.ts';
 import type { Usage } from '../../domain/usage.ts';
 import type { Countable } from '../../tokenizer/tokenizer.ts';
-import { asArray, asObject, type JsonObject } from '../json.ts';
+import { asArray, asObject, asText, type JsonObject } from '../json.ts';
 import type { Choices } from '../openai/choices.ts';
 import { BilledExtras } from './billed-extras.ts';
 import { GeneratedText } from './generated.ts';
 import { usageFor } from './usage.ts';
+
+/**
+ * Tokens around the text of an answer, beside its reasoning: recorded answers of gpt-5 have 9, of those
+ * that came after it 3 or 4. The first row that matches the model's name counts.
+ */
+const frames: readonly { readonly models: RegExp; readonly tokens: number }[] = [
+  { models: /^gpt-5(?!\.)/, tokens: 9 },
+  { models: /^gpt-(5\.|[6-9])/, tokens: 3 },
+];
+
+function frameTokens(model: string): number {
+  return frames.find(({ models }) => models.test(model))?.tokens ?? 0;
+}
 
 /**
  * The choices of a chat completion.
@@ -17,6 +30,7 @@ export class ChatChoices implements Choices {
   readonly #member: 'message' | 'delta';
   readonly #text = new GeneratedText();
   readonly #extras = new BilledExtras();
+  #model = '';
 
   /** @param member where a choice has what was generated: `message` in a whole answer, `delta` in a chunk */
   constructor(quirks: Quirks, member: 'message' | 'delta') {
@@ -25,6 +39,7 @@ export class ChatChoices implements Choices {
   }
 
   open(answer: JsonObject): readonly unknown[] | null {
+    this.#model = asText(answer.model) ?? this.#model;
     this.#extras.takeModel(answer.model);
     return asArray(answer.choices);
   }
@@ -38,7 +53,9 @@ export class ChatChoices implements Choices {
   }
 
   generated(): Countable {
-    return this.#text.countable();
+    const { texts, overhead } = this.#text.countable();
+    const frame = texts.length === 0 ? 0 : frameTokens(this.#model);
+    return { texts, overhead: overhead + frame };
   }
 
   units(): Usage {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { JsonObject } from '../json.ts';
+import { audioTokens, fileTokens, videoTokens } from '../media-estimate.ts';
 import { estimateInputTokens } from './estimate.ts';
 
 const user = (content: unknown) => ({ messages: [{ role: 'user', content }] });
@@ -74,6 +75,77 @@ describe('the estimate of a prompt', () => {
       },
     ];
     for (const place of places) expect(estimate(place) - bare).toBeGreaterThanOrEqual(1_000);
+  });
+
+  test('texts count in every other member that a model may be shown', () => {
+    const text = 'lorem ipsum dolor sit amet '.repeat(100);
+    const places: readonly JsonObject[] = [
+      { documents: [{ title: 'A', text }] },
+      { chat_template: text },
+      { chat_template_kwargs: { instructions: text } },
+      { guided_json: { description: text } },
+      { guided_grammar: text },
+      { plugins: [{ id: 'web', search_prompt: text }] },
+      { prediction: { type: 'content', content: text } },
+      { response_format: { type: 'json_object', schema: { description: text } } },
+      { messages: [{ role: 'user', content: { type: 'text', text } }] },
+    ];
+    for (const place of places) {
+      expect(estimate({ ...user(''), ...place }) - bare, Object.keys(place)[0]).toBeGreaterThanOrEqual(1_000);
+    }
+  });
+
+  test('members that no model is shown count nothing, and neither do short settings', () => {
+    const text = 'lorem ipsum dolor sit amet '.repeat(100);
+    const unseen = {
+      metadata: { text },
+      user: text,
+      prompt_cache_key: text,
+      logit_bias: { 5: 1 },
+      stop: [text],
+    };
+    const settings = { provider: { order: [text] }, reasoning_effort: 'high', temperature: 1, seed: null };
+    expect(estimate({ ...user(''), ...unseen, ...settings })).toBe(bare);
+  });
+
+  test('media that only the provider can fetch has a bound, however its address is given', () => {
+    const url = 'https://example.com/a';
+    const part = (content: JsonObject) => estimate(user([content])) - bare;
+    expect(part({ type: 'file', file: { file_data: `${url}.pdf` } })).toBe(fileTokens(null));
+    for (const document of [url, { url }]) {
+      expect(part({ type: 'document_url', document_url: document })).toBe(fileTokens(null));
+    }
+    const audio = audioTokens({ reference: url }, '');
+    expect(audio).toBeGreaterThanOrEqual(9_600);
+    for (const given of [url, { url }]) expect(part({ type: 'audio_url', audio_url: given })).toBe(audio);
+    for (const given of [url, { data: url, format: 'mp3' }]) {
+      expect(part({ type: 'input_audio', input_audio: given })).toBe(audio);
+    }
+    for (const given of [url, { url }]) {
+      expect(part({ type: 'video_url', video_url: given })).toBe(videoTokens(null));
+      expect(part({ video_url: given })).toBe(videoTokens(null));
+    }
+    expect(part({ type: 'image_url', image_url: url })).toBeGreaterThan(1_000);
+    expect(part({ type: 'video', video: [url, url] })).toBe(2 * part({ type: 'image_url', image_url: url }));
+    expect(part({ type: 'video', video: url })).toBe(videoTokens(null));
+  });
+
+  test('media that is given with its bytes is bounded by them, as a data URL or without', () => {
+    const part = (content: JsonObject) => estimate(user([content])) - bare;
+    const bytes = 'A'.repeat(320_000);
+    const audio = audioTokens({ base64: bytes }, 'audio/mpeg');
+    for (const input of [
+      bytes,
+      { data: bytes, format: 'mp3' },
+      { data: `data:audio/mpeg;base64,${bytes}` },
+    ]) {
+      expect(part({ type: 'input_audio', input_audio: input })).toBe(audio);
+    }
+    const file = (data: string) => part({ type: 'file', file: { file_data: data } });
+    expect(file(`data:application/pdf;base64,${bytes}`)).toBe(file(bytes));
+    const film = 'A'.repeat(8_000_000);
+    expect(file(`data:video/mp4;base64,${film}`)).toBe(videoTokens({ base64: film }));
+    expect(file(`data:audio/mpeg;base64,${bytes}`)).toBe(audio);
   });
 
   test('what a model family puts into its prompts is added by its name', () => {

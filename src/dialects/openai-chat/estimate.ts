@@ -1,7 +1,8 @@
-import { asArray, asObject, asText, type JsonObject } from '../json.ts';
-import { audioTokens, fileTokens, imageTokens, type MediaSource, videoTokens } from '../media-estimate.ts';
+import { asArray, asObject, type JsonObject } from '../json.ts';
 import { TextEstimate } from '../text-estimate.ts';
 import { addValue, templateTokens } from '../value-estimate.ts';
+import { mediaPartTokens } from './media.ts';
+import { addOtherMembers } from './other-members.ts';
 
 /** Beside the texts of a message: OpenAI needs 3 and the role, the templates of open models up to twice that. */
 const tokensPerMessage = 6;
@@ -9,42 +10,21 @@ const tokensPerMessage = 6;
 /** An audio answer that the provider remembers by its id: three minutes at OpenAI's 10 tokens a second. */
 const rememberedAudioTokens = 1_800;
 
-/** `data:image/png;base64,…` holds the bytes; any other URL is for the provider to follow. */
-function sourceOf(url: unknown): MediaSource | null {
-  if (typeof url !== 'string') return null;
-  const comma = url.startsWith('data:') ? url.indexOf(',') : -1;
-  return comma === -1 ? { reference: url } : { base64: url.slice(comma + 1) };
-}
-
-function dataOf(data: unknown): MediaSource | null {
-  return typeof data === 'string' ? { base64: data } : null;
-}
-
-/** Parts of a message that aren't text, each by a bound of its own. */
-const mediaTokens: ReadonlyMap<unknown, (part: JsonObject, model: string) => number> = new Map([
-  [
-    'image_url',
-    (part: JsonObject, model: string) => {
-      const image = asObject(part.image_url) ?? {};
-      return imageTokens(model, { source: sourceOf(image.url), detail: asText(image.detail) });
-    },
-  ],
-  [
-    'input_audio',
-    (part: JsonObject) => {
-      const { data, format } = asObject(part.input_audio) ?? {};
-      return audioTokens(dataOf(data), asText(format) ?? '');
-    },
-  ],
-  ['file', (part: JsonObject) => fileTokens(dataOf(asObject(part.file)?.file_data))],
-  ['video_url', (part: JsonObject) => videoTokens(sourceOf(asObject(part.video_url)?.url))],
-]);
+/** Members whose texts are added up by what they are. */
+const estimatedMembers: ReadonlySet<string> = new Set(['messages', 'tools', 'functions', 'response_format']);
 
 function addContentPart(estimate: TextEstimate, entry: unknown, model: string): void {
   const part = asObject(entry);
-  const bound = mediaTokens.get(part?.type);
-  if (part !== null && bound !== undefined) estimate.addTokens(bound(part, model));
+  const tokens = part === null ? null : mediaPartTokens(part, model);
+  if (tokens !== null) estimate.addTokens(tokens);
   else addValue(estimate, part?.text ?? entry);
+}
+
+/** A text, a list of parts, or a part by itself, which some providers take, too. */
+function addContent(estimate: TextEstimate, content: unknown, model: string): void {
+  if (typeof content === 'string') estimate.add(content);
+  else if (Array.isArray(content)) for (const part of content) addContentPart(estimate, part, model);
+  else if (asObject(content) !== null) addContentPart(estimate, content, model);
 }
 
 function addMessage(
@@ -54,8 +34,7 @@ function addMessage(
 ): void {
   estimate.addTokens(tokensPerMessage);
   if (asObject(audio) !== null) estimate.addTokens(rememberedAudioTokens);
-  if (typeof content === 'string') estimate.add(content);
-  else for (const part of asArray(content) ?? []) addContentPart(estimate, part, model);
+  addContent(estimate, content, model);
   for (const value of Object.values(others)) if (value !== null) addValue(estimate, value);
 }
 
@@ -67,10 +46,12 @@ export function estimateInputTokens(request: JsonObject, model: string): number 
   const estimate = new TextEstimate();
   for (const message of asArray(request.messages) ?? []) addMessage(estimate, asObject(message) ?? {}, model);
   const definitions = [...(asArray(request.tools) ?? []), ...(asArray(request.functions) ?? [])];
-  const schema = asObject(request.response_format)?.json_schema;
+  // A schema or a grammar, by whatever name: `json_schema`, `schema`, `pattern`.
+  const { type: _, ...format } = asObject(request.response_format) ?? {};
+  const formats = Object.values(format).filter((value) => value !== null);
   // Claude is given the schema as a tool by some who host it.
-  estimate.addTokens(templateTokens(model, definitions.length > 0 || schema !== undefined));
-  for (const definition of definitions) addValue(estimate, definition);
-  if (schema !== undefined) addValue(estimate, schema);
+  estimate.addTokens(templateTokens(model, definitions.length > 0 || formats.length > 0));
+  for (const value of [...definitions, ...formats]) addValue(estimate, value);
+  addOtherMembers(estimate, request, estimatedMembers);
   return estimate.total();
 }

@@ -1,4 +1,5 @@
-import type { JsonObject } from '../json.ts';
+import { asObject, type JsonObject } from '../json.ts';
+import { evadingMemberOf } from './inner-members.ts';
 
 /**
  * Members of a chat completion that some provider documents. What is in none of these lists is refused
@@ -7,7 +8,9 @@ import type { JsonObject } from '../json.ts';
  *
  * Left out on purpose: members that name another model to serve the request (`models`, `route`,
  * `preset`, `fallbacks`), those whose answer comes later and elsewhere (`deferred`), and other names of the
- * maximum and of the number of answers (`n_predict`, `max_new_tokens`, `best_of`), which go past the hold.
+ * maximum and of the number of answers (`n_predict`, `max_new_tokens`, `best_of`), which go past the hold;
+ * so do members that hold any of these: LiteLLM merges `extra_body` into the request, and Ollama's `options`
+ * have a maximum of their own.
  */
 const members = {
   openai: [
@@ -97,7 +100,6 @@ const members = {
     'mm_processor_kwargs',
     'n_probs',
     'no_stop_trim',
-    'options',
     'priority',
     'prompt_logprobs',
     'prompt_truncate_len',
@@ -144,7 +146,7 @@ const members = {
   azure: ['data_sources', 'user_security_context'],
   cohere: ['safety_mode', 'strict_tools', 'citation_options'],
   deepseek: ['thinking', 'prefix'],
-  gemini: ['extra_body', 'google', 'cached_content', 'safety_settings', 'thinking_config'],
+  gemini: ['google', 'cached_content', 'safety_settings', 'thinking_config'],
   groq: [
     'citation_options',
     'compound_custom',
@@ -203,11 +205,19 @@ export const openModelMembers: readonly string[] = members.open;
 
 const known: ReadonlySet<string> = new Set(Object.values(members).flat());
 
-/** The first member that isn't known; null where all are. */
+/** Google's documented way to its own settings; elsewhere the member is merged into the request unseen. */
+function isGoogles(extraBody: unknown): boolean {
+  const names = Object.keys(asObject(extraBody) ?? {});
+  return names.length === 1 && names[0] === 'google';
+}
+
+/** The first member that isn't known, or the path of one inside those that are; null where all are. */
 export function unknownMemberOf(
   request: JsonObject,
   knownMembers: ReadonlySet<string> = known,
 ): string | null {
-  for (const name in request) if (!knownMembers.has(name)) return name;
-  return null;
+  for (const name in request) {
+    if (!knownMembers.has(name) && !(name === 'extra_body' && isGoogles(request[name]))) return name;
+  }
+  return evadingMemberOf(request);
 }

@@ -86,4 +86,15 @@ describe('a prompt as OpenAI counts it', () => {
       expect(Number.isSafeInteger(overhead(request))).toBe(true);
     }
   });
+
+  test('has the documents that a template puts into it, and then more than can be counted', () => {
+    const documents = [{ title: 'One', text: 'First.' }, 'Second.', 7, null];
+    const { texts, hasMore } = countablePrompt({ messages: [user], documents });
+    expect(texts).toEqual(['user', 'Hi', 'One', 'First.', 'Second.']);
+    expect(hasMore).toBe(true);
+    for (const own of [{ chat_template: '…' }, { chat_template_kwargs: { a: 'b' } }]) {
+      expect(countablePrompt({ messages: [user], ...own }).hasMore).toBe(true);
+    }
+    expect(countablePrompt({ messages: [user], documents: null })).not.toHaveProperty('hasMore');
+  });
 });

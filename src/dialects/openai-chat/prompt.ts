@@ -54,6 +54,22 @@ function hasMoreThanText(content: unknown): boolean {
   });
 }
 
+/** Documents as a template puts them into the prompt: texts, or objects whose members are texts. */
+function textsOfDocuments(documents: unknown): string[] {
+  return (asArray(documents) ?? []).flatMap((entry) =>
+    [entry, ...Object.values(asObject(entry) ?? {})].flatMap((value) => asText(value) ?? []),
+  );
+}
+
+/** What a template of the client's own makes of the prompt is the server's to know. */
+function isTemplated({
+  documents,
+  chat_template: template,
+  chat_template_kwargs: args,
+}: JsonObject): boolean {
+  return [documents, template, args].some((value) => value !== undefined && value !== null);
+}
+
 /** The function that the model is told to call; null where it may choose. */
 function namedChoice({ tool_choice: choice, function_call: legacy }: JsonObject): string | null {
   return asText(asObject(asObject(choice)?.function)?.name) ?? asText(asObject(legacy)?.name);
@@ -111,6 +127,7 @@ export function countablePrompt(request: JsonObject): Countable {
   prompt.addFunctions(request, hasSystemMessage && !reasons);
   const format = renderResponseFormat(request.response_format, hasSystemMessage || reasons);
   if (format !== null) prompt.addCountable(format);
-  const hasMore = messages.some(({ content }) => hasMoreThanText(content));
+  for (const text of textsOfDocuments(request.documents)) prompt.add(text);
+  const hasMore = isTemplated(request) || messages.some(({ content }) => hasMoreThanText(content));
   return { texts: prompt.texts, overhead: prompt.overhead, ...(hasMore ? { hasMore } : {}) };
 }

@@ -24,6 +24,7 @@ import { estimateInputTokens } from './estimate.ts';
 import { expectedUnits } from './expected-units.ts';
 import { unknownMemberOf } from './known-members.ts';
 import { countablePrompt } from './prompt.ts';
+import { continuedId } from './stored-context.ts';
 
 /** OpenAI's own limit. */
 const mostChoices = 128;
@@ -70,7 +71,7 @@ class ChatRequest implements DialectRequest {
   readonly choices: number;
   readonly asksUsage: boolean;
   readonly isFree = false;
-  readonly continues = null;
+  readonly continues: string | null;
   readonly serviceTier: string | null;
   readonly units: Usage;
   readonly #body: Buffer;
@@ -87,6 +88,7 @@ class ChatRequest implements DialectRequest {
     const limits = maxTokensMembers.flatMap((name) => numberOrNull(value[name]) ?? []);
     this.maxOutputTokens = limits.length === 0 ? null : Math.max(...limits);
     this.serviceTier = asText(value.service_tier);
+    this.continues = continuedId(value);
     this.units = expectedUnits(value, this.choices);
     this.estimatedInputTokens = estimateInputTokens(value, this.model);
   }

@@ -108,6 +108,17 @@ describe('the prompt', () => {
     expect(estimate({ prompt: [text, text] })).toBeGreaterThan(1.9 * one);
     expect(estimate({ prompt: ['', ''], suffix: text })).toBeGreaterThan(1.9 * one);
     expect(estimate({ prompt: Array.from({ length: 500 }, () => 7) })).toBeGreaterThanOrEqual(500);
+    expect(estimate({ guided_json: { description: text } })).toBeGreaterThan(1_000);
+    expect(estimate({ response_format: { type: 'json_schema', json_schema: { text } } })).toBeGreaterThan(
+      1_000,
+    );
+    expect(estimate({ metadata: { text } })).toBe(estimate({}));
+  });
+
+  test('knows no member that another server merges into the request, and none that names other models', () => {
+    expect(read({ ...plain, extra_body: { n: 9 } }).unknownMember).toBe('extra_body');
+    expect(read({ ...plain, options: { num_predict: 9 } }).unknownMember).toBe('options');
+    expect(read({ ...plain, provider: { models: ['x'] } }).unknownMember).toBe('provider.models');
   });
 });
 

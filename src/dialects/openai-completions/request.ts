@@ -6,6 +6,7 @@ import { spliceMembers } from '../json-splice.ts';
 import { countableInputs, readInputs, type TextInput, textInput } from '../openai/inputs.ts';
 import { asksUsage, optionsWithUsage, streamOptions, wrongStreamOptions } from '../openai/stream-options.ts';
 import { unknownMemberOf } from '../openai-chat/known-members.ts';
+import { addOtherMembers } from '../openai-chat/other-members.ts';
 import {
   type Check,
   isBoolean,
@@ -78,8 +79,12 @@ function choicesPerPrompt({ n, best_of: bestOf }: JsonObject): number {
   return Math.max(numberOrNull(n) ?? 1, numberOrNull(bestOf) ?? 1);
 }
 
-function estimateInput(prompts: readonly TextInput[], suffix: string | null): number {
+/** Members whose texts are added up by what they are. */
+const estimatedMembers: ReadonlySet<string> = new Set(['prompt', 'suffix']);
+
+function estimateInput(request: JsonObject, prompts: readonly TextInput[], suffix: string | null): number {
   const estimate = new TextEstimate();
+  addOtherMembers(estimate, request, estimatedMembers);
   for (const prompt of prompts) {
     estimate.addTokens(tokensPerPrompt);
     if (prompt.kind === 'text') estimate.add(prompt.text);
@@ -128,7 +133,7 @@ export class CompletionRequest implements DialectRequest {
     this.choices = prompts.length * choicesPerPrompt(value);
     this.serviceTier = asText(value.service_tier);
     this.echo = value.echo === true ? { prompts, choicesPerPrompt: numberOrNull(value.n) ?? 1 } : null;
-    this.estimatedInputTokens = estimateInput(prompts, this.#suffix);
+    this.estimatedInputTokens = estimateInput(value, prompts, this.#suffix);
   }
 
   get unknownMember(): string | null {
