@@ -137,6 +137,22 @@ describe('the rates of a price list', () => {
     });
   });
 
+  it('for two tiers at once are those of one of them, where both together have none, and that is said', () => {
+    for (const tier of ['flex_us', 'us_flex']) {
+      expect(selectRates(list, 1, tier)).toMatchObject({
+        rates: { input: perMillion('0.5') },
+        serviceTier: tier,
+        serviceTierIsPriced: false,
+      });
+    }
+  });
+
+  it('are not those of what every object has', () => {
+    for (const tier of ['constructor', '__proto__', 'tostring']) {
+      expect(selectRates(list, 1, tier)).toMatchObject({ rates: list.rates, serviceTierIsPriced: false });
+    }
+  });
+
   it('are chosen by the prompt with all that was read from a cache', () => {
     const { lines, aboveInputTokens } = chargeUsed(
       { usage: { input: 1, cache_read: 200_000, output: 1 } },

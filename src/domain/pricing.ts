@@ -147,20 +147,27 @@ function ownTier({ serviceTiers = {} }: PriceList, name: string): TieredRates | 
   return Object.hasOwn(serviceTiers, name) ? serviceTiers[name] : undefined;
 }
 
+/** Of a tier that is two things at once (`fast_us`), the first has a price where both together have none. */
+function partOfTier(prices: PriceList, name: string): TieredRates | undefined {
+  const end = name.lastIndexOf('_');
+  return end <= 0 ? undefined : (ownTier(prices, name.slice(0, end)) ?? ownTier(prices, name.slice(end + 1)));
+}
+
 /**
  * The rates for a prompt of this length at this service tier. Each overrides what stands before it:
  * base rates, the tier by length, the service tier, the service tier's own tier by length.
  */
 export function selectRates(prices: PriceList, promptTokens: number, serviceTier: string | null): Selection {
   const name = serviceTierName(serviceTier);
-  const special = name === null ? undefined : ownTier(prices, name);
+  const own = name === null ? undefined : ownTier(prices, name);
+  const special = own ?? (name === null ? undefined : partOfTier(prices, name));
   const tier = tierAt(prices.tiers, promptTokens);
   const specialTier = tierAt(special?.tiers, promptTokens);
   return {
     rates: { ...prices.rates, ...tier?.rates, ...special?.rates, ...specialTier?.rates },
     aboveInputTokens: specialTier?.aboveInputTokens ?? tier?.aboveInputTokens ?? null,
     serviceTier: name,
-    serviceTierIsPriced: name === null || special !== undefined,
+    serviceTierIsPriced: name === null || own !== undefined,
   };
 }
 

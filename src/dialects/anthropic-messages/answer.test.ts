@@ -43,6 +43,17 @@ describe('a whole answer', () => {
     });
   });
 
+  test.each([
+    [{ service_tier: 'standard', inference_geo: 'us' }, 'us'],
+    [{ service_tier: 'priority', inference_geo: 'us' }, 'priority_us'],
+    [{ speed: 'fast', service_tier: 'standard', inference_geo: 'us' }, 'fast_us'],
+    [{ service_tier: 'standard', inference_geo: 'not_available' }, 'standard'],
+    [{ speed: 'fast', inference_geo: 'global' }, 'fast'],
+    [{}, null],
+  ])('its tier has the place to which it was bound: %j', (told, tier) => {
+    expect(read({ content: [text], usage: { ...usage, ...told } }).serviceTier).toBe(tier);
+  });
+
   test('everything that was generated is text to count, and nothing that a tool brought', () => {
     const content = [
       { type: 'thinking', thinking: 'Hm', signature: 'c2lnbmF0dXJl' },

@@ -1,8 +1,9 @@
 import type { Usage } from '../../domain/usage.ts';
 import { type AnswerContext, type AnswerReading, nothingSaid } from '../dialect.ts';
-import { asText, type JsonObject } from '../json.ts';
+import type { JsonObject } from '../json.ts';
 import type { GeneratedText } from './generated.ts';
 import { startsThread } from './request.ts';
+import { serviceTierOf } from './service-tier.ts';
 import { isWholeCount, type MessageUsage, readUsage } from './usage.ts';
 
 /** A message as far as it has come, whole or from a stream. */
@@ -17,14 +18,6 @@ export interface Message {
   /** Whether that object is of all that was generated. */
   readonly usageIsFinal: boolean;
   readonly error: string | null;
-}
-
-/**
- * The price of fast mode is another one, and of what else served a request its tier's. Fast mode has no
- * other tier beside it, so one name tells both.
- */
-function serviceTierOf(usage: JsonObject | null): string | null {
-  return usage?.speed === 'fast' ? 'fast' : asText(usage?.service_tier);
 }
 
 /** Searches of a stream that broke off before its counters came: each had brought its results. */
@@ -61,7 +54,7 @@ export function readMessage(message: Message, { request }: Pick<AnswerContext, '
     generated: generated.countable(model ?? request.model),
     finishReason: stopReason,
     error: error ?? (isFree ? refused : null),
-    serviceTier: serviceTierOf(reported),
+    serviceTier: reported === null ? null : serviceTierOf(reported),
     reported,
     answerId: startsThread(request) ? id : null,
   };

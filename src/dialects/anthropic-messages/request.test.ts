@@ -45,6 +45,7 @@ describe('a request', () => {
     ['a text as the maximum', { ...plain, max_tokens: '100' }, 'max_tokens'],
     ['a stream of "yes"', { ...plain, stream: 'yes' }, 'stream'],
     ['a tier by number', { ...plain, service_tier: 1 }, 'service_tier'],
+    ['a place by number', { ...plain, inference_geo: 1 }, 'inference_geo'],
     ['tools that are no list', { ...plain, tools: {} }, 'tools'],
     ['a model twice', '{"model":"a","model":"b"}', 'model'],
     ['a maximum that looks like another', '{"Max_Tokens":1,"max_tokens":2}', 'max_tokens'],
@@ -64,6 +65,18 @@ describe('a request', () => {
 
   test('in fast mode has the price of fast mode', () => {
     expect(requestOf({ ...plain, speed: 'fast', service_tier: 'auto' }).serviceTier).toBe('fast');
+  });
+
+  test.each([
+    [{ inference_geo: 'us' }, 'us'],
+    [{ inference_geo: 'us', service_tier: 'auto' }, 'us'],
+    [{ inference_geo: 'US', service_tier: 'priority' }, 'priority_us'],
+    [{ inference_geo: 'us', speed: 'fast' }, 'fast_us'],
+    [{ inference_geo: 'eu' }, 'eu'],
+    [{ inference_geo: 'global', service_tier: 'auto' }, 'auto'],
+    [{ inference_geo: null }, null],
+  ])('with %j has the price of its place', (members, tier) => {
+    expect(requestOf({ ...plain, ...members }).serviceTier).toBe(tier);
   });
 
   test('that goes on from a stored conversation names it', () => {

@@ -20,6 +20,7 @@ import {
 import { isEventStream } from '../sse-follower.ts';
 import { estimateInputTokens } from './estimate.ts';
 import { countablePrompt } from './prompt.ts';
+import { serviceTierOf } from './service-tier.ts';
 import { serverToolUnits } from './tools.ts';
 
 /** Members that decide what is served and what is charged for it. */
@@ -30,6 +31,7 @@ const billingMembers: ReadonlySet<string> = new Set([
   'stream',
   'service_tier',
   'speed',
+  'inference_geo',
   'fallbacks',
   'thread',
   'tools',
@@ -45,6 +47,7 @@ const checks: Readonly<Record<string, Check>> = {
   stream: isBoolean,
   service_tier: isText,
   speed: isText,
+  inference_geo: isText,
   tools: isList,
   thread: isObject,
 };
@@ -87,11 +90,6 @@ function pathWith(path: string, query: URLSearchParams): string {
 function otherModelsOf({ fallbacks, tools }: JsonObject): readonly string[] {
   const named = [...(asArray(fallbacks) ?? []), ...(asArray(tools) ?? [])];
   return named.flatMap((entry) => asText(entry) ?? asText(asObject(entry)?.model) ?? []);
-}
-
-/** Fast mode has a price of its own, and only the standard tier. */
-function serviceTierOf({ speed, service_tier: tier }: JsonObject): string | null {
-  return speed === 'fast' ? 'fast' : asText(tier);
 }
 
 class MessagesRequest implements DialectRequest {

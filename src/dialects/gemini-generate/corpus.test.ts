@@ -191,6 +191,17 @@ describe('the estimate of the input', () => {
   });
 });
 
+test('the hold covers what recorded tools fetched', () => {
+  let fetched = 0;
+  for (const { record, api } of exchanges) {
+    const { toolUsePromptTokenCount: tokens } = (record.usage ?? {}) as { toolUsePromptTokenCount?: number };
+    if (record.request === null || tokens === undefined) continue;
+    fetched++;
+    expect(requestOf(record, api).units.input ?? 0, record.id).toBeGreaterThanOrEqual(tokens);
+  }
+  if (isHere) expect(fetched).toBeGreaterThan(3);
+});
+
 describe('every recorded call to count tokens', () => {
   test('is free, and goes on as it came', () => {
     for (const record of counts) {

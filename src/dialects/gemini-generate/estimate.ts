@@ -11,8 +11,6 @@ const charactersPerSignatureToken = 6;
 
 /** Gemini 2.0 counts a schema for the answer with a sixth of what its JSON comes to; later models don't count it. */
 const schemaShare = 0.25;
-/** A recording of five minutes, at the 32 tokens a second that Gemini hears: a link doesn't say how long it is. */
-const assumedAudioTokens = 9_600;
 
 type Media = Extract<PromptPiece, { readonly kind: 'media' }>;
 
@@ -23,10 +21,7 @@ function mediaTokens({ mimeType, source }: Media, model: string): number {
   const isLinkedVideo = source !== null && 'reference' in source && videoLink.test(source.reference);
   if (mimeType.startsWith('video/') || isLinkedVideo) return videoTokens(source);
   if (mimeType.startsWith('image/')) return imageTokens(model, { source, detail: null });
-  if (mimeType.startsWith('audio/')) {
-    const isLinked = source === null || 'reference' in source;
-    return Math.max(audioTokens(source, mimeType), isLinked ? assumedAudioTokens : 0);
-  }
+  if (mimeType.startsWith('audio/')) return audioTokens(source, mimeType);
   return fileTokens(source);
 }
 
@@ -47,7 +42,8 @@ function schemaTokens(schema: unknown): number {
 
 /**
  * At most how many tokens the prompt of a request has, but for what Google fetches into it: results of a
- * search, pages that the model reads, and content that was cached before, which goes by its name.
+ * search and pages that the model reads (`fetching-tools.ts`), and content that was cached before, which
+ * goes by its name.
  */
 export function estimateInputTokens(request: JsonObject, model: string): number {
   const estimate = new TextEstimate();

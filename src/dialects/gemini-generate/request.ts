@@ -17,6 +17,7 @@ import {
 } from '../request-body.ts';
 import { type Address, readAddress, upstreamPath } from './address.ts';
 import { estimateInputTokens } from './estimate.ts';
+import { fetchedUnits } from './fetching-tools.ts';
 import { groundingUnits } from './grounding.ts';
 import { countablePrompt } from './prompt.ts';
 import { asList } from './prompt-pieces.ts';
@@ -152,7 +153,7 @@ export class GeminiRequest implements DialectRequest {
     this.choices = numberOrNull(member(given, 'candidateCount')) ?? 1;
     this.continues = asText(member(value, 'cachedContent'));
     this.serviceTier = serviceTierOf(member(value, 'serviceTier'));
-    this.units = this.isFree ? {} : groundingUnits(value, this.model);
+    this.units = this.isFree ? {} : { ...groundingUnits(value, this.model), ...fetchedUnits(value) };
     // What is free is passed on without a hold, so nothing has to be estimated.
     this.estimatedInputTokens = this.isFree ? 0 : estimateInputTokens(value, this.model);
   }

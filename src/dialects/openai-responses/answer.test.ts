@@ -38,6 +38,14 @@ describe('a whole answer', () => {
     });
   });
 
+  test('takes the size of a container from the tools that it was given', () => {
+    const container = { type: 'auto', memory_limit: '4g' };
+    const run = { type: 'code_interpreter_call', id: 'ci_1', container_id: 'cntr_1' };
+    const ran = { ...answer, output: [run], tools: [{ type: 'code_interpreter', container }] };
+    expect(read(ran)).toMatchObject({ usage: { code_interpreter: 4 }, units: { code_interpreter: 4 } });
+    expect(read({ ...ran, tools: [] }).units).toEqual({ code_interpreter: 1 });
+  });
+
   test('finishes for the reason that left it incomplete', () => {
     const incomplete = { status: 'incomplete', incomplete_details: { reason: 'content_filter' } };
     expect(read({ ...answer, ...incomplete })).toMatchObject({ finishReason: 'content_filter', error: null });

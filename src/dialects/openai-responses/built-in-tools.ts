@@ -2,7 +2,9 @@ import type { Usage } from '../../domain/usage.ts';
 import { asArray, asObject, type JsonObject } from '../json.ts';
 import { isCount } from '../openai/usage-classes.ts';
 import { numberOrNull } from '../request-body.ts';
-import { mostImageTokens } from './image-generation.ts';
+import { containerUnits, isHostedShell } from './containers.ts';
+import { imagePromptTokens, mostImageTokens } from './image-generation.ts';
+import { promptTokensBeside, referencedTokens } from './references.ts';
 
 /** What a tool that the provider runs adds to a request, unseen in it: at most, as recorded answers show it. */
 interface BuiltInTool {
@@ -43,14 +45,23 @@ const codeInterpreter: BuiltInTool = {
   calls: 5,
   fetched: fetches(1_000),
   // OpenAI asks for a container, and is paid for that; xAI has none and is paid for each call.
-  units: ({ container }, calls) => ({ code_interpreter: container === undefined ? calls : 1 }),
+  units: (tool, calls) => ({
+    code_interpreter: tool.container === undefined ? calls : containerUnits(tool),
+  }),
+};
+
+/** A shell that runs in a container of the provider's: charged as that of its interpreter. */
+const hostedShell: BuiltInTool = {
+  ...codeInterpreter,
+  units: (tool) => ({ code_interpreter: containerUnits(tool) }),
 };
 
 /** The image comes back as one that the model looks at. Its own tokens are those of another model. */
 const imageGeneration: BuiltInTool = {
   definition: 600,
-  calls: 1,
-  fetched: fetches(2_500),
+  calls: 2,
+  // What the model of images reads itself is input too, at its own price, which the hold has as well.
+  fetched: (tool) => 2_500 + imagePromptTokens(tool),
   units: (tool, calls) => ({ output_image: calls * mostImageTokens(tool) }),
 };
 
@@ -82,7 +93,9 @@ function usedTools({ tools }: JsonObject): readonly UsedTool[] {
     const tool = asObject(entry);
     const type = tool?.type;
     if (tool === null || typeof type !== 'string') return [];
-    const kind = builtInTools.find(([pattern]) => pattern.test(type))?.[1];
+    const kind = isHostedShell(tool)
+      ? hostedShell
+      : builtInTools.find(([pattern]) => pattern.test(type))?.[1];
     return kind === undefined ? [] : [{ tool, kind }];
   });
 }
@@ -93,7 +106,7 @@ export function definitionTokens(request: JsonObject): number {
 }
 
 /**
- * What calls of built-in tools may come to beside the prompt that the request shows. The model is asked
+ * What references, and calls of built-in tools, may come to beside the prompt that the request shows. The model is asked
  * again after each call, with the prompt so far: that is counted as `cache_read`, which it mostly is, and
  * what the calls fetch as `input`. Neither makes the prompt itself longer, by which models refuse and tiers
  * are chosen.
@@ -105,11 +118,13 @@ export function toolUnits(request: JsonObject, promptTokens: number): Usage {
   const add = (unit: string, count: number) => {
     if (count > 0) units[unit] = (units[unit] ?? 0) + count;
   };
+  const named = referencedTokens(request.input) + promptTokensBeside(request);
+  add('input', named);
   for (const { tool, kind } of usedTools(request)) {
     const calls = most === null || kind.calls === 0 ? kind.calls : most;
     for (const [unit, count] of Object.entries(kind.units(tool, calls))) add(unit, count ?? 0);
     add('input', calls * kind.fetched(tool));
-    add('cache_read', calls * promptTokens);
+    add('cache_read', calls * (promptTokens + named));
   }
   return units;
 }

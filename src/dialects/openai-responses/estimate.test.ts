@@ -68,7 +68,6 @@ describe('the estimate of the input', () => {
       item({ type: 'reasoning', summary: [], encrypted_content: 'g'.repeat(1_000) }),
     ).toBeGreaterThanOrEqual(200);
     expect(item({ type: 'compaction', encrypted_content: 'g'.repeat(1_000) })).toBe(250);
-    expect(item({ type: 'item_reference', id: 'msg_1' })).toBe(1_000);
   });
 
   test('has the definitions of built-in tools, which the request only names', () => {

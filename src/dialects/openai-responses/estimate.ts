@@ -11,9 +11,6 @@ const tokensPerItem = 6;
 /** In the first months of the API, OpenAI put some twenty tokens of its own before each prompt. */
 const tokensPerRequest = 20;
 
-/** What a reference stands for is the provider's to know: a message or a tool's result. */
-const tokensPerReference = 1_000;
-
 /** Names that tie items together: the model isn't shown them, or not at their length. */
 const unseenMembers: ReadonlySet<string> = new Set(['id', 'type', 'status', 'role', 'encrypted_content']);
 
@@ -63,7 +60,6 @@ function addParts(estimate: TextEstimate, content: unknown, model: string): void
 
 function addItem(estimate: TextEstimate, item: JsonObject, model: string): void {
   estimate.addTokens(tokensPerItem + mostEncryptedTokens(item));
-  if (item.type === 'item_reference') estimate.addTokens(tokensPerReference);
   for (const [name, value] of Object.entries(item)) {
     if (value === null || unseenMembers.has(name)) continue;
     if (name === 'content' || name === 'output' || name === 'summary') addParts(estimate, value, model);
@@ -82,7 +78,7 @@ function addVariables(estimate: TextEstimate, prompt: unknown, model: string): v
 
 /**
  * At most how many tokens the first prompt of a request has, as far as the request shows it: what the
- * provider remembers, and what its tools fetch, come on top of it.
+ * provider remembers, what references stand for, and what its tools fetch, come on top of it.
  */
 export function estimateInputTokens(request: JsonObject, model: string): number {
   const estimate = new TextEstimate();

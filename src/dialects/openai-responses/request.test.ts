@@ -160,8 +160,33 @@ describe('units of built-in tools, for the hold', () => {
     ],
     [{ type: 'code_interpreter', container: { type: 'auto' } }, { code_interpreter: 1 }],
     [{ type: 'code_interpreter' }, { code_interpreter: 5 }],
-    [{ type: 'image_generation', quality: 'low' }, { output_image: 408 }],
-    [{ type: 'image_generation' }, { output_image: 6_240 }],
+    [
+      { type: 'code_interpreter', container: { type: 'auto', memory_limit: '4g' } },
+      { code_interpreter: 4, input: 5_000 },
+    ],
+    [
+      { type: 'code_interpreter', container: { type: 'auto', memory_limit: '64g' } },
+      { code_interpreter: 64 },
+    ],
+    [{ type: 'code_interpreter', container: 'cntr_1' }, { code_interpreter: 1 }],
+    [
+      { type: 'shell', environment: { type: 'container_auto' } },
+      { code_interpreter: 1, input: 5_000 },
+    ],
+    [
+      { type: 'shell', environment: { type: 'container_auto', memory_limit: '16g' } },
+      { code_interpreter: 16 },
+    ],
+    [
+      { type: 'image_generation', quality: 'low' },
+      { output_image: 2 * 408, input: 2 * 4_500 },
+    ],
+    [{ type: 'image_generation', quality: '__proto__' }, { output_image: 2 * 6_240 }],
+    [{ type: 'image_generation', partial_images: 3 }, { output_image: 2 * 6_540 }],
+    [
+      { type: 'image_generation', input_fidelity: 'high' },
+      { output_image: 2 * 6_240, input: 2 * 16_980 },
+    ],
     [{ type: 'mcp', server_label: 'x' }, { input: 20_000 }],
   ])('%j has its own', (tool, expected) => {
     expect(unitsOf([tool]).units).toMatchObject(expected);
@@ -171,6 +196,7 @@ describe('units of built-in tools, for the hold', () => {
     const tools = [
       { type: 'function', name: 'f' },
       { type: 'shell' },
+      { type: 'shell', environment: { type: 'local' } },
       { type: 'unheard_of' },
       7,
       { type: 7 },
@@ -178,6 +204,39 @@ describe('units of built-in tools, for the hold', () => {
     expect(unitsOf(tools).units).toEqual({});
     const odd = unitsOf([{ type: 'file_search', max_num_results: 1e300 }, { type: 'web_search' }]).units;
     expect(Object.values(odd).every((count) => Number.isSafeInteger(count))).toBe(true);
+  });
+});
+
+test('the models of its images are other models that the key has to permit', () => {
+  const named = { type: 'image_generation', model: 'gpt-image-2' };
+  expect(read({ ...plain, tools: [named, named] }).otherModels).toEqual(['gpt-image-2']);
+  expect(read({ ...plain, tools: [{ type: 'image_generation' }, named] }).otherModels).toEqual([
+    'gpt-image-1',
+    'gpt-image-2',
+  ]);
+  expect(read({ ...plain, tools: [{ type: 'mcp', model: 'x' }, 7] }).otherModels).toEqual([]);
+  expect(read(plain).otherModels).toEqual([]);
+});
+
+describe('what stands in the prompt by its name only', () => {
+  test('is held for by a bound of each, and of all together', () => {
+    const unitsOf = (...input: object[]) => read({ ...plain, input }).units;
+    expect(unitsOf({ type: 'item_reference', id: 'msg_1' })).toEqual({ input: 16_000 });
+    expect(unitsOf({ id: 'msg_1' }, { id: 'msg_2', type: null })).toEqual({ input: 32_000 });
+    expect(unitsOf(...Array.from({ length: 500 }, () => ({ id: 'msg_1' })))).toEqual({ input: 128_000 });
+    expect(unitsOf({ id: 'msg_1', role: 'user', content: 'Hi' }, {})).toEqual({});
+  });
+
+  test('is read again after each call of a tool', () => {
+    const request = read({ ...plain, input: [{ id: 'msg_1' }], tools: [{ type: 'web_search' }] });
+    expect(request.units.cache_read).toBe(5 * (request.estimatedInputTokens + 16_000));
+  });
+
+  test('a stored prompt beside what is gone on from has a bound of its own', () => {
+    const prompt = { id: 'pmpt_1' };
+    expect(read({ ...plain, prompt }).units).toEqual({});
+    expect(read({ ...plain, prompt, previous_response_id: 'resp_1' }).units).toEqual({ input: 16_000 });
+    expect(read({ ...plain, prompt, conversation: 'conv_1' }).units).toEqual({ input: 16_000 });
   });
 });
 

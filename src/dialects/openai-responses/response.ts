@@ -3,15 +3,13 @@ import type { AnswerContext, AnswerReading } from '../dialect.ts';
 import { asArray, asObject, asText, type JsonObject } from '../json.ts';
 import { errorMessage } from '../openai/errors.ts';
 import { statedCost } from '../openai/stated-cost.ts';
+import { containerSizes } from './containers.ts';
 import type { GeneratedText } from './generated.ts';
-import { imageModelOf, type ToolCalls } from './tool-calls.ts';
+import { imageModelOf, type ToolCalls, type ToolReports } from './tool-calls.ts';
 import { usageFor } from './usage.ts';
 
 /** What matters of a `response` object; the rest of it, images among it, needn't be kept. */
-export interface ResponseFacts {
-  readonly usage: JsonObject | null;
-  readonly toolUsage: JsonObject | null;
-  readonly imageModel: string | null;
+export interface ResponseFacts extends ToolReports {
   /** Whether the model had no choice but to call one function. */
   readonly callIsForced: boolean;
   readonly finishReason: string | null;
@@ -24,6 +22,7 @@ export const noResponse: ResponseFacts = {
   usage: null,
   toolUsage: null,
   imageModel: null,
+  containerSizes: new Map(),
   callIsForced: false,
   finishReason: null,
   error: null,
@@ -57,6 +56,7 @@ export function factsOf(response: JsonObject): ResponseFacts {
     usage: asObject(response.usage),
     toolUsage: asObject(response.tool_usage),
     imageModel: imageModelOf(response.tools),
+    containerSizes: containerSizes(response.tools),
     callIsForced: isForced(response),
     finishReason: asText(asObject(response.incomplete_details)?.reason) ?? asText(response.status),
     error: errorOf(response),

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { containerSizes } from './containers.ts';
 import { imageModelOf, ToolCalls } from './tool-calls.ts';
 
-const nothing = { usage: null, toolUsage: null, imageModel: null };
+const nothing = { usage: null, toolUsage: null, imageModel: null, containerSizes: new Map() };
 
 function calls(...items: object[]): ToolCalls {
   const toolCalls = new ToolCalls();
@@ -44,6 +45,26 @@ describe('units of built-in tools', () => {
       code_interpreter: 2,
     });
     expect(calls(runs('a'), runs('b')).units(nothing)).toEqual({ code_interpreter: 2 });
+  });
+
+  test('a container costs by its memory, and one of a shell that the provider runs as well', () => {
+    const sizes = containerSizes([
+      { type: 'code_interpreter', container: { type: 'auto', memory_limit: '16g' } },
+      { type: 'shell', environment: { type: 'container_auto', memory_limit: '4g' } },
+    ]);
+    const shell = (id: string, environment: unknown) => ({ type: 'shell_call', id, environment });
+    const hosted = (id: string, container_id: string) =>
+      shell(id, { type: 'container_reference', container_id });
+    const items = [
+      runs('a', 'c1'),
+      hosted('b', 'c2'),
+      hosted('c', 'c2'),
+      hosted('d', 'c1'),
+      shell('e', { type: 'local' }),
+      shell('f', null),
+    ];
+    expect(calls(...items).units({ ...nothing, containerSizes: sizes })).toEqual({ code_interpreter: 20 });
+    expect(calls(...items).units(nothing)).toEqual({ code_interpreter: 2 });
   });
 
   test('an item that comes again in the whole answer counts once', () => {
@@ -117,6 +138,23 @@ describe('generated images', () => {
     expect(calls(image('a', { quality, size })).otherModels({ ...nothing, toolUsage: zero })).toEqual([
       { model: 'gpt-image-1', usage: { output_image: tokens } },
     ]);
+  });
+
+  test.each(['__proto__', 'toString', 'constructor', 'valueOf'])(
+    'have the usual tokens with a quality or a size named %s',
+    (name) => {
+      for (const named of [{ quality: name }, { size: name }, { quality: name, size: name }]) {
+        expect(calls(image('a', named)).otherModels(nothing)).toEqual([
+          { model: 'gpt-image-1', usage: { output_image: 1_056 } },
+        ]);
+      }
+    },
+  );
+
+  test('that the provider counted and is paid for each have no tokens beside', () => {
+    const usage = (count: number) => ({ server_side_tool_usage_details: { image_generation_calls: count } });
+    expect(calls(image('a', {})).otherModels({ ...nothing, usage: usage(1) })).toEqual([]);
+    expect(calls(image('a', {})).otherModels({ ...nothing, usage: usage(0) })).toHaveLength(1);
   });
 
   test('an image that did not come out costs nothing', () => {

@@ -1,6 +1,7 @@
 import type { ModelUsage, Usage } from '../../domain/usage.ts';
 import { asArray, asObject, asText, type JsonObject } from '../json.ts';
 import { isCount } from '../openai/usage-classes.ts';
+import { type ContainerTool, containerOfShell } from './containers.ts';
 import { assumedImageModel, imageTokensOf } from './image-generation.ts';
 
 /** What answers say of their built-in tools beside the items: each may be absent. */
@@ -11,6 +12,8 @@ export interface ToolReports {
   readonly toolUsage: JsonObject | null;
   /** The model that generates images, as the answer or the request names it. */
   readonly imageModel: string | null;
+  /** Units of the container of each tool, where the answer says of the tool what it runs in. */
+  readonly containerSizes: ReadonlyMap<ContainerTool, number>;
 }
 
 /** The model of an `image_generation` tool in a list of tools; null where it names none. */
@@ -29,7 +32,7 @@ export function imageModelOf(tools: unknown): string | null {
 export class ToolCalls {
   readonly #webSearches = new Set<unknown>();
   readonly #fileSearches = new Set<unknown>();
-  readonly #containers = new Set<unknown>();
+  readonly #containers = new Map<unknown, ContainerTool>();
   /** Tokens of each image that was generated. */
   readonly #images = new Map<unknown, number>();
 
@@ -45,7 +48,10 @@ export class ToolCalls {
         break;
       case 'code_interpreter_call':
         // OpenAI is paid for the container, however often code runs in it; xAI names none and is paid a call.
-        this.#containers.add(asText(item.container_id) ?? id);
+        this.#containers.set(asText(item.container_id) ?? id, 'code_interpreter');
+        break;
+      case 'shell_call':
+        this.#addShell(containerOfShell(item));
         break;
       case 'image_generation_call':
         if (asText(item.result) !== null) this.#images.set(id, imageTokensOf(item));
@@ -66,16 +72,31 @@ export class ToolCalls {
     const own = {
       web_search: this.#webSearches.size,
       file_search: this.#fileSearches.size,
-      code_interpreter: this.#containers.size,
+      code_interpreter: this.#containerUnits(reports),
     };
     const units = { ...own, ...reportedUnits(reports) };
     return Object.fromEntries(Object.entries(units).filter(([, count]) => count > 0));
   }
 
   /** Images have a model of their own, whose tokens are in nobody's `usage`. */
-  otherModels({ toolUsage, imageModel }: ToolReports): readonly ModelUsage[] {
-    const usage = reportedImages(asObject(toolUsage?.image_gen)) ?? this.#countedImages();
+  otherModels(reports: ToolReports): readonly ModelUsage[] {
+    const { toolUsage, imageModel } = reports;
+    // Who is paid by the image and says how many there were isn't paid for their tokens too.
+    const arePaidEach = (reportedUnits(reports).image ?? 0) > 0;
+    const counted = arePaidEach ? null : this.#countedImages();
+    const usage = reportedImages(asObject(toolUsage?.image_gen)) ?? counted;
     return usage === null ? [] : [{ model: imageModel ?? assumedImageModel, usage }];
+  }
+
+  /** A shell of the client's has no container, and one that runs in another tool's is that one. */
+  #addShell(container: string | null): void {
+    if (container !== null && !this.#containers.has(container)) this.#containers.set(container, 'shell');
+  }
+
+  #containerUnits({ containerSizes }: ToolReports): number {
+    let units = 0;
+    for (const tool of this.#containers.values()) units += containerSizes.get(tool) ?? 1;
+    return units;
   }
 
   #countedImages(): Usage | null {
