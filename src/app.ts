@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import type { AdminDependencies } from './admin/admin-call.ts';
@@ -20,8 +20,13 @@ import { createPipeline, type Pipeline } from './gateway/pipeline.ts';
 import { createMemoryHotState } from './hot-state/memory.ts';
 import { createServer, type GatewayServer } from './http/server.ts';
 import { SqlError } from './ledger/drivers/driver.ts';
-import { openPglite } from './ledger/drivers/pglite.ts';
-import { migrate } from './ledger/migrations/migrations.ts';
+import {
+  engineName,
+  type LedgerAddress,
+  openDriver,
+  openMigratedDriver,
+} from './ledger/drivers/open-driver.ts';
+import { schemaVersion } from './ledger/migrations/migrations.ts';
 import { createSqlLedger } from './ledger/sql-ledger.ts';
 import { createHealthReporter } from './observability/health.ts';
 import { createLogObserver } from './observability/log-observer.ts';
@@ -74,9 +79,8 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
   undo.defer(() => log.flush());
   const owner = randomUUIDv7() as string as InstanceId;
 
-  const driver = await openPglite(resolve(config.dataDir));
+  const driver = await openMigratedDriver(config);
   undo.defer(() => driver.close());
-  await migrate(driver.db);
   const ledger = createSqlLedger({ driver });
   const hotState = createMemoryHotState({ clock: systemClock });
   const stored = withOneNamePerProvider(createSqlCatalog({ db: driver.db }));
@@ -147,7 +151,7 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
     health: {
       report: createHealthReporter({
         clock: systemClock,
-        database: 'embedded PGlite',
+        database: engineName(config),
         // A durable write: a disk that is full shows here, and not in a SELECT.
         pingDatabase: () => ledger.heartbeat({ id: owner, host: hostname(), pid: process.pid }),
       }),
@@ -187,28 +191,30 @@ async function build({ config, environment, print }: AppOptions, undo: AsyncDisp
   return { url, close: () => undo.disposeAsync() };
 }
 
-/** A data directory whose schema is older than the price book. */
+/** A database whose schema is older than the price book. */
 const undefinedTable = '42P01';
 
 /**
- * The stored prices alone, for a command that runs while no gateway does. A dry run makes no ledger where
- * there is none, and brings no schema up to date.
- * @throws Fault LEDGER_UNAVAILABLE while a gateway has the directory
+ * The stored prices alone, for a command. A dry run makes no ledger where there is none, and brings no
+ * schema up to date.
+ * @throws Fault LEDGER_UNAVAILABLE when it can't be opened: an embedded one not while a gateway has it
  */
-export async function openPriceStore(dataDir: string, dryRun: boolean): Promise<PriceStore> {
-  if (dryRun && !existsSync(join(dataDir, 'ledger'))) return emptyPriceStore;
-  const driver = await openPglite(resolve(dataDir));
+export async function openPriceStore(address: LedgerAddress, dryRun: boolean): Promise<PriceStore> {
+  const { databaseUrl, dataDir } = address;
+  if (dryRun && databaseUrl === null && !existsSync(join(dataDir, 'ledger'))) return emptyPriceStore;
+  const driver = await (dryRun ? openDriver(address) : openMigratedDriver(address));
   const store = createCatalogPriceStore(withOneNamePerProvider(createSqlCatalog({ db: driver.db })), () =>
     driver.close(),
   );
-  if (dryRun) return { ...emptyPriceStore, list: () => store.list().catch(noneYet), close: store.close };
-  try {
-    await migrate(driver.db);
-    return store;
-  } catch (error) {
-    await driver.close();
-    throw error;
-  }
+  if (!dryRun) return store;
+  return { ...emptyPriceStore, list: () => store.list().catch(noneYet), close: store.close };
+}
+
+/** Brings the ledger's schema to this code's version, which is returned, and does nothing else. */
+export async function migrateLedger(address: LedgerAddress): Promise<string> {
+  const driver = await openMigratedDriver(address);
+  await driver.close();
+  return schemaVersion;
 }
 
 function noneYet(error: unknown): readonly [] {

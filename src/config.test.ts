@@ -6,6 +6,7 @@ describe('the environment', () => {
     expect(readConfig({})).toEqual({
       host: '127.0.0.1',
       port: 8000,
+      databaseUrl: null,
       dataDir: './data',
       adminToken: null,
       demo: true,
@@ -37,6 +38,22 @@ describe('the environment', () => {
     ]);
     expect(() => readConfig({ ...keys, GEMINI_BASE_URL: 'ftp://x' })).toThrow('GEMINI_BASE_URL');
   });
+
+  it.each([
+    'postgres://tollgate:secret@db.example:5432/ledger?sslmode=require',
+    'postgresql://localhost/ledger',
+  ])('takes %s as the ledger', (url) => {
+    expect(readConfig({ DATABASE_URL: url }).databaseUrl).toBe(url);
+  });
+
+  it.each(['mysql://root:planted@db/ledger', 'host=db password=planted', 'db:5432'])(
+    'refuses %s as the ledger, without repeating a password',
+    (url) => {
+      const read = () => readConfig({ DATABASE_URL: url });
+      expect(read).toThrow(/^DATABASE_URL: has to be a URL such as postgres:/);
+      expect(read).not.toThrow('planted');
+    },
+  );
 
   it('tells which variables have no effect yet', () => {
     expect(readConfig({ GEMINI_API_KEY: 'x', PROMETHEUS_PORT: '9090' }).withoutEffect).toEqual([

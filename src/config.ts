@@ -9,6 +9,8 @@ export interface ProviderConfig {
 export interface Config {
   readonly host: string;
   readonly port: number;
+  /** The ledger in Postgres, with its password; null: the embedded one. */
+  readonly databaseUrl: string | null;
   /** Where the embedded ledger lives. */
   readonly dataDir: string;
   /** Accepted beside the stored ones; null: one is made on the first start. */
@@ -46,9 +48,16 @@ const baseUrl = (usual: string) =>
     .default(usual)
     .transform((url) => url.replace(/\/+$/, ''));
 
+const databaseUrl = z
+  .url({
+    protocol: /^postgres(ql)?$/,
+    error: 'has to be a URL such as postgres://user:password@host:5432/database',
+  })
+  .optional()
+  .transform((url) => url ?? null);
+
 /** Variables of DESIGN.md section 7 that this version can't honour yet: refused rather than ignored. */
 const notYet: Readonly<Record<string, (value: string) => string | null>> = {
-  DATABASE_URL: () => 'Postgres is not supported yet: leave it out to use the embedded ledger',
   REDIS_URL: () => 'Redis is not supported yet: leave it out to use hot state in memory',
   REDIS_HOST: () => 'Redis is not supported yet: leave it out to use hot state in memory',
   REDIS_CLUSTER_NODES: () => 'Redis is not supported yet: leave it out to use hot state in memory',
@@ -63,6 +72,7 @@ const withoutEffectYet = ['PROMETHEUS_ENABLED', 'PROMETHEUS_PORT', 'BILLING_STRE
 const environmentSchema = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: wholeNumber(0, 65_535).default(8000),
+  DATABASE_URL: databaseUrl,
   DATA_DIR: z.string().min(1).default('./data'),
   ADMIN_TOKEN: optionalText.refine((token) => token === null || token.length >= 16, {
     error: 'has to be at least 16 characters long',
@@ -101,6 +111,7 @@ export function readConfig(environment: Environment): Config {
   return {
     host: data.HOST,
     port: data.PORT,
+    databaseUrl: data.DATABASE_URL,
     dataDir: data.DATA_DIR,
     adminToken: data.ADMIN_TOKEN,
     demo: data.DEMO,

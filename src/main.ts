@@ -1,4 +1,4 @@
-import { openPriceStore, startApp } from './app.ts';
+import { migrateLedger, openPriceStore, startApp } from './app.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { Fault } from './domain/errors.ts';
 import { runPricesCommand } from './prices/import-command.ts';
@@ -6,6 +6,7 @@ import { runSimulator } from './simulator/run.ts';
 
 const usage = `Usage:
   tollgate                       start the gateway
+  tollgate migrate               bring the ledger's schema up to date, and nothing else
   tollgate sim                   start the simulated provider alone
   tollgate prices import FILE    import prices from LiteLLM's price map (see tollgate prices)
 `;
@@ -39,9 +40,14 @@ async function runPrices(args: readonly string[]): Promise<void> {
     environment: process.env,
     print: (text) => process.stdout.write(text),
     printError: (text) => process.stderr.write(text),
-    openStore: ({ dryRun }) => openPriceStore(readConfig(process.env).dataDir, dryRun),
+    openStore: ({ dryRun }) => openPriceStore(readConfig(process.env), dryRun),
     nowMs: Date.now(),
   });
+}
+
+async function runMigrations(): Promise<void> {
+  const version = await migrateLedger(readConfig(process.env));
+  process.stdout.write(`The ledger's schema is up to date: ${version}\n`);
 }
 
 /** One line for what the person who starts it can mend; everything for what they can't. */
@@ -61,6 +67,7 @@ function fail(error: unknown): never {
 const [command, ...rest] = process.argv.slice(2);
 try {
   if (command === undefined) await startGateway();
+  else if (command === 'migrate' && rest.length === 0) await runMigrations();
   else if (command === 'sim' && rest.length === 0) await runSimulator(process.env);
   else if (command === 'prices') await runPrices(rest);
   else {

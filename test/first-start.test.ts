@@ -137,7 +137,11 @@ describe('a start that can not be', () => {
   it.each([
     [{ PORT: 'eighty' }, /PORT/],
     [{ ADMIN_TOKEN: 'short' }, /ADMIN_TOKEN: has to be at least 16 characters/],
-    [{ DATABASE_URL: 'postgres://x' }, /DATABASE_URL: Postgres is not supported yet/],
+    [{ DATABASE_URL: 'mysql://x' }, /DATABASE_URL: has to be a URL such as postgres:/],
+    [
+      { DATABASE_URL: 'postgres://127.0.0.1:1/x' },
+      /Postgres at 127\.0\.0\.1:1\/x can't be used as the ledger/,
+    ],
     [{ REDIS_URL: 'redis://x' }, /REDIS_URL: Redis is not supported yet/],
     [{ WORKERS: '4' }, /WORKERS/],
     [{ BILLING_ALLOW_NEGATIVE: 'true' }, /BILLING_ALLOW_NEGATIVE/],

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newDataDir, type TestDataDir } from '../../../test/support/template.ts';
 import { Fault } from '../../domain/errors.ts';
+import { describeDriver } from './driver.contract.ts';
 import { engineError, SqlError } from './driver.ts';
 import { openPglite } from './pglite.ts';
 
@@ -13,6 +14,18 @@ beforeEach(async () => {
   dataDir = await newDataDir();
 });
 afterEach(() => dataDir.remove());
+
+describeDriver('PGlite', async () => {
+  const own = await newDataDir();
+  const driver = await openPglite(own.path);
+  return {
+    ...driver,
+    close: async () => {
+      await driver.close();
+      await own.remove();
+    },
+  };
+});
 
 describe('the embedded ledger', () => {
   it('answers what waits and what comes with LEDGER_UNAVAILABLE once it is closed', async () => {

@@ -1,5 +1,6 @@
-import type { Kysely } from 'kysely';
-import { type Migration, Migrator } from 'kysely/migration';
+import { type Kysely, sql } from 'kysely';
+import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from 'kysely/migration';
+import { Fault } from '../../domain/errors.ts';
 import * as ledger from './0001-ledger.ts';
 import * as catalog from './0002-catalog.ts';
 import * as pricing from './0003-pricing.ts';
@@ -11,12 +12,36 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0003-pricing': pricing,
 };
 
+/** The schema's version that this code is written for. */
+export const schemaVersion = Object.keys(migrations).sort().at(-1) ?? '';
+
 /**
- * Brings the schema to this code's version.
- * @throws the first failure; a failed migration leaves nothing behind.
+ * Brings the schema to this code's version. Several processes may do so at once: the migrator takes an
+ * advisory lock where the engine has several connections, and whoever comes later finds it done.
+ * @throws the first failure; a failed migration leaves nothing behind. Fault LEDGER_UNAVAILABLE where the
+ * schema is newer than this code, which is then left as it is.
  */
 export async function migrate<S>(db: Kysely<S>): Promise<void> {
+  await refuseNewerSchema(db);
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();
-  if (error !== undefined) throw error;
+  if (error === undefined) return;
+  // A newer version may have migrated since it was looked for, which the migrator calls corrupted.
+  await refuseNewerSchema(db);
+  throw error;
+}
+
+async function refuseNewerSchema<S>(db: Kysely<S>): Promise<void> {
+  const table = await sql<{ found: boolean }>`
+    SELECT to_regclass(${DEFAULT_MIGRATION_TABLE}) IS NOT NULL AS found`.execute(db);
+  if (table.rows[0]?.found !== true) return;
+  const executed = await sql<{ name: string }>`
+    SELECT name FROM ${sql.table(DEFAULT_MIGRATION_TABLE)} ORDER BY name DESC`.execute(db);
+  const newest = executed.rows.map(({ name }) => name).find((name) => migrations[name] === undefined);
+  if (newest === undefined) return;
+  throw new Fault(
+    'LEDGER_UNAVAILABLE',
+    `The ledger's schema is newer (${newest}) than this version of Tollgate knows (${schemaVersion}). ` +
+      'It was left as it is: start the version that made it, or a newer one.',
+  );
 }
