@@ -1,0 +1,167 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { TestDatabase } from '../../test/support/services/postgres.ts';
+import { newDatabase } from '../../test/support/template.ts';
+import {
+  type ApiKeyId,
+  hashRequest,
+  type InstanceId,
+  type TenantId,
+  type TraceId,
+  type TransactionId,
+} from '../domain/ids.ts';
+import { formatAmount, parseAmount, parseRate } from '../domain/money.ts';
+import type { Driver } from './drivers/driver.ts';
+import { openPostgres } from './drivers/postgres.ts';
+import type { Commit, Ledger, PendingDraft } from './ledger.ts';
+import { createSqlLedger } from './sql-ledger.ts';
+
+// The embedded engine has one connection, which can't show a race: here each of several ledgers has a
+// pool of its own, as several processes have.
+
+const processes = 4;
+const tenants = ['a', 'b', 'c'] as readonly string[] as readonly TenantId[];
+const rates = { input: parseRate('0.001', 1000) };
+const at = '2026-11-23';
+
+let database: TestDatabase;
+let drivers: Driver[];
+let ledgers: Ledger[];
+
+beforeAll(async () => {
+  database = await newDatabase();
+  drivers = await Promise.all(Array.from({ length: processes }, () => openPostgres({ url: database.url })));
+  // Small batches: while one process writes some of a tenant's rows, the others write its other ones.
+  ledgers = drivers.map((driver) => createSqlLedger({ driver, maxBatch: 7 }));
+  for (const tenant_id of tenants) {
+    await drivers[0]!.db.insertInto('tenant').values({ tenant_id, name: 'test' }).execute();
+    const quota = { tenant_id, currency: 'USD', time_zone: 'UTC' };
+    await drivers[0]!.db.insertInto('tenant_quota').values(quota).execute();
+  }
+});
+afterAll(async () => {
+  for (const driver of drivers) await driver.close();
+  await database.remove();
+});
+
+/** Every ledger does it in an order of its own, all at the same time; the kinds of their answers by item. */
+async function everywhere<Item>(
+  items: readonly Item[],
+  act: (ledger: Ledger, item: Item) => Promise<{ readonly kind: string }>,
+): Promise<readonly (readonly string[])[]> {
+  const answers = await Promise.all(
+    ledgers.map(async (ledger, shift) => {
+      const shifted = items.map((_, index) => (index * 7 + shift * 13) % items.length);
+      const kinds = new Map<number, string>();
+      await Promise.all(
+        shifted.map(async (index) => kinds.set(index, (await act(ledger, items[index]!)).kind)),
+      );
+      return kinds;
+    }),
+  );
+  return items.map((_, index) => answers.map((kinds) => kinds.get(index)!).sort());
+}
+
+const times = (count: number, kind: string) => Array<string>(count).fill(kind);
+
+function drafts(count: number): readonly PendingDraft[] {
+  return Array.from({ length: count }, (_, index) => {
+    const traceId = randomUUIDv7() as string as TraceId;
+    return {
+      id: randomUUIDv7() as string as TransactionId,
+      tenantId: tenants[index % tenants.length]!,
+      apiKeyId: 'key-1' as ApiKeyId,
+      traceId,
+      requestHash: hashRequest(traceId),
+      holdAmount: parseAmount('1'),
+      currency: 'USD',
+      provider: 'sim',
+      model: 'sim-small',
+      rates: { rates },
+      multiplierPpm: 1_000_000n,
+      inputPrice: null,
+      outputPrice: null,
+      periodDay: at,
+      expiresAtMs: Date.now() + 60_000,
+      owner: 'instance' as InstanceId,
+    };
+  });
+}
+
+function commitOf(draft: PendingDraft): Commit {
+  return {
+    tenantId: draft.tenantId,
+    traceId: draft.traceId,
+    transactionId: draft.id,
+    amount: parseAmount('0.000000001'),
+    metered: { usage: { input: 1 }, method: 'usage' },
+    costAmount: null,
+    provider: null,
+    rates,
+    receipt: {
+      lines: [],
+      aboveInputTokens: null,
+      serviceTier: null,
+      serviceTierIsPriced: true,
+      statedCost: null,
+      reported: null,
+    },
+    record: {
+      outcome: 'completed',
+      stream: false,
+      streamCompleted: null,
+      streamError: null,
+      finishReason: 'stop',
+      latencyMs: 1,
+      timeToFirstByteMs: 1,
+    },
+  };
+}
+
+it('of several processes that write the same at once, one does, and every balance is a chain', async () => {
+  const count = 300;
+  const topUps = drafts(60).map(({ id, tenantId, traceId, requestHash }) => ({
+    id,
+    tenantId,
+    traceId,
+    requestHash,
+    type: 'TOPUP' as const,
+    amount: parseAmount('1'),
+    description: null,
+  }));
+  for (const kinds of await everywhere(topUps, (ledger, topUp) => ledger.credit(topUp)))
+    expect(kinds).toEqual([...times(processes - 1, 'duplicate'), 'posted']);
+
+  const opened = drafts(count);
+  // The same id everywhere: whoever finds the row that it meant to write takes it for its own.
+  for (const kinds of await everywhere(opened, (ledger, draft) => ledger.createPending(draft)))
+    expect(kinds).toEqual(times(processes, 'created'));
+  // Another id each: one opens it, and the others are repeats.
+  const raced = drafts(count);
+  const racing = await everywhere(raced, (ledger, draft) =>
+    ledger.createPending({ ...draft, id: randomUUIDv7() as string as TransactionId }),
+  );
+  for (const kinds of racing) expect(kinds).toEqual(['created', ...times(processes - 1, 'duplicate')]);
+
+  const commits = opened.map(commitOf);
+  for (const kinds of await everywhere(commits, (ledger, commit) => ledger.commitPending(commit)))
+    expect(kinds).toEqual([...times(processes - 1, 'already_committed'), 'committed']);
+
+  for (const [index, tenantId] of tenants.entries()) {
+    const rows = await drivers[0]!.query<{ seq: string; holds: boolean; balance_after: string }>(
+      `SELECT seq, balance_after, balance_before = coalesce(lag(balance_after) OVER (ORDER BY seq), 0) AS holds
+       FROM billing_transaction WHERE tenant_id = $1 AND status = 'COMMITTED' ORDER BY seq`,
+      [tenantId],
+    );
+    const charges = opened.filter((draft) => draft.tenantId === tenantId).length;
+    expect(rows.map(({ seq }) => Number(seq))).toEqual(Array.from({ length: 20 + charges }, (_, i) => i + 1));
+    expect(rows.every(({ holds }) => holds)).toBe(true);
+    const snapshot = await ledgers[index]!.snapshot(tenantId);
+    if (snapshot.kind !== 'snapshot') throw new Error('the tenant is not there');
+    const balance = parseAmount('20') - BigInt(charges);
+    expect(formatAmount(snapshot.projection.balance)).toBe(
+      formatAmount(balance as typeof snapshot.projection.balance),
+    );
+    expect(snapshot.projection).toMatchObject({ dailyUsed: charges, monthlyUsed: charges });
+  }
+});
