@@ -65,6 +65,12 @@ export default {
       to: { path: 'node_modules/(@electric-sql|pg)/' },
     },
     {
+      name: 'only-hot-state-knows-redis',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/hot-state/redis/', test] },
+      to: { path: 'node_modules/ioredis/' },
+    },
+    {
       name: 'only-main-imports-app',
       severity: 'error',
       from: { path: '^src/', pathNot: ['^src/main\\.ts$', test] },

@@ -1,0 +1,178 @@
+import { expect, it } from 'vitest';
+import { startRedis } from '../../../test/support/services/redis.ts';
+import { failOnFault, useRedis } from '../../../test/support/use-redis.ts';
+import type { Clock } from '../../domain/clock.ts';
+import type { TenantId, TraceId, TransactionId } from '../../domain/ids.ts';
+import { nano } from '../../domain/money.ts';
+import { periodAt, type QuotaProjection } from '../../domain/quota.ts';
+import { describeHotState } from '../hot-state.contract.ts';
+import { connectRedis, unfitness } from './connect.ts';
+import { tenantKeys } from './keys.ts';
+import { createRedisHotState, type RedisHotState } from './redis.ts';
+import type { RunScript } from './scripts.ts';
+
+const redis = useRedis();
+
+const empty = (run: RunScript) => async (clock: Clock) => {
+  await redis.client.flushall();
+  return createRedisHotState({ run, now: clock.now, onFault: failOnFault });
+};
+
+/** As after a client's timeout: the answer that counts is that of the second time. */
+const runTwice: RunScript = async (...call) => {
+  await redis.run(...call);
+  return await redis.run(...call);
+};
+
+describeHotState(
+  'Redis',
+  empty((...call) => redis.run(...call)),
+);
+describeHotState('Redis with every command sent twice', empty(runTwice));
+
+const tenantId = 'tenant-1' as TenantId;
+
+function projection(changes: Partial<QuotaProjection> = {}): QuotaProjection {
+  return {
+    tenantId,
+    version: 1,
+    balance: nano(100n),
+    creditLimit: nano(0n),
+    currency: 'USD',
+    timeZone: 'Pacific/Kiritimati',
+    dailyQuota: 10,
+    dailyUsed: 0,
+    dailyPeriod: null,
+    monthlyQuota: null,
+    monthlyUsed: 0,
+    monthlyPeriod: null,
+    rpmLimit: null,
+    tpmLimit: null,
+    rateMultiplierPpm: 1_000_000n,
+    ...changes,
+  };
+}
+
+const check = (name: string, amount = 1n) => ({
+  tenantId,
+  traceId: `trace-${name}` as TraceId,
+  holder: `holder-${name}` as TransactionId,
+  holdAmount: nano(amount),
+});
+
+const snapshot = (changes: Partial<QuotaProjection> = {}) => ({
+  kind: 'snapshot' as const,
+  projection: projection(changes),
+  openPendings: [],
+});
+
+/** One that follows Redis' own clock, as in production. */
+async function loaded(changes: Partial<QuotaProjection> = {}): Promise<RedisHotState> {
+  await redis.client.flushall();
+  const hotState = createRedisHotState({ run: redis.run, onFault: failOnFault });
+  await hotState.load(snapshot(changes));
+  return hotState;
+}
+
+it("counts a request in the day that Redis' clock and the tenant's time zone say", async () => {
+  const hotState = await loaded();
+  const days = [periodAt(Date.now(), 'Pacific/Kiritimati').day];
+  const answer = await hotState.check(check('1'));
+  days.push(periodAt(Date.now(), 'Pacific/Kiritimati').day);
+  expect(answer).toMatchObject({ kind: 'admitted', remaining: { dailyRequests: 9 } });
+  expect(days).toContain(answer.kind === 'admitted' ? answer.periodDay : null);
+});
+
+it('follows a tenant into another time zone', async () => {
+  const hotState = await loaded();
+  await hotState.check(check('1'));
+  await hotState.project(projection({ version: 2, timeZone: 'Pacific/Pago_Pago' }));
+  // 25 hours lie between the two: it is never the same day in both.
+  expect(await hotState.check(check('2'))).toMatchObject({
+    kind: 'admitted',
+    periodDay: periodAt(Date.now(), 'Pacific/Pago_Pago').day,
+  });
+});
+
+it('is cold after FLUSHALL, and takes its holds from the ledger again', async () => {
+  const hotState = await loaded();
+  await hotState.check(check('1', 60n));
+  await redis.client.flushall();
+  expect(await hotState.check(check('2'))).toEqual({ kind: 'cold' });
+  expect(await hotState.look(tenantId)).toBeUndefined();
+  await hotState.load({
+    ...snapshot(),
+    openPendings: [
+      {
+        transactionId: check('1').holder,
+        traceId: check('1').traceId,
+        holdAmount: nano(60n),
+        periodDay: '2026-11-23',
+      },
+    ],
+  });
+  expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 1 });
+  expect(await hotState.check(check('2', 41n))).toMatchObject({ kind: 'denied', limit: 'balance' });
+  expect(await hotState.check(check('2', 40n))).toMatchObject({ kind: 'admitted' });
+});
+
+it('begins anew where only the holds of a tenant are left', async () => {
+  const hotState = await loaded();
+  await hotState.check(check('1', 60n));
+  await redis.client.del(tenantKeys(tenantId)[0]);
+  await hotState.release(check('1', 60n));
+  await hotState.load(snapshot());
+  expect(await hotState.look(tenantId)).toMatchObject({ held: 0n, openHolds: 0 });
+});
+
+it('loads its scripts again where they are gone', async () => {
+  const hotState = await loaded();
+  await redis.client.script('FLUSH');
+  expect(await hotState.check(check('1'))).toMatchObject({ kind: 'admitted' });
+});
+
+it('releases holds, and takes charges, when Redis has no memory left', async () => {
+  const hotState = await loaded();
+  await hotState.check(check('1', 60n));
+  await hotState.check(check('2', 10n));
+  await redis.client.config('SET', 'maxmemory', '1');
+  try {
+    await expect(hotState.check(check('3'))).rejects.toMatchObject({ code: 'HOT_STATE_UNAVAILABLE' });
+    await hotState.release(check('1'));
+    await hotState.deduct(check('2'), projection({ version: 2, balance: nano(95n) }));
+  } finally {
+    await redis.client.config('SET', 'maxmemory', '0');
+  }
+  expect(await hotState.look(tenantId)).toMatchObject({
+    projection: { balance: 95n },
+    held: 0n,
+    openHolds: 0,
+  });
+});
+
+it('knows an answer that no script gives for what it is', async () => {
+  const hotState = createRedisHotState({ run: async () => ['admitted'], onFault: failOnFault });
+  await expect(hotState.check(check('1'))).rejects.toMatchObject({ code: 'INTERNAL' });
+});
+
+it('keeps all keys of a tenant in one slot', () => {
+  for (const redisKey of tenantKeys('a}b' as TenantId)) expect(redisKey).toMatch(/^[^{]+\{a\}b\}$/);
+});
+
+it('refuses a Redis that may drop holds, and says what to do', async () => {
+  const server = await startRedis({ 'maxmemory-policy': 'allkeys-lru' });
+  try {
+    const connecting = connectRedis({ address: { kind: 'single', url: server.url }, onError: failOnFault });
+    await expect(connecting).rejects.toThrow(/allkeys-lru.*redis-cli config set maxmemory-policy noeviction/);
+  } finally {
+    await server.stop();
+  }
+});
+
+it('refuses a Redis that is too old', () => {
+  expect(unfitness('# Server\r\nredis_version:6.2.14\r\nmaxmemory_policy:noeviction\r\n')).toMatch(
+    /7 or newer/,
+  );
+  expect(unfitness('redis_version:7.0.15\r\nmaxmemory_policy:noeviction\r\n')).toBeNull();
+  expect(unfitness('')).toMatch(/version unknown/);
+});

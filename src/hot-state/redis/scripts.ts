@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { TenantId } from '../../domain/ids.ts';
+import { mastersOf, type RedisClient, ReplyLost, unavailable } from './connect.ts';
+import { tenantKeys } from './keys.ts';
+
+/** One Lua file each; a file's head tells its arguments and results. */
+const scriptNames = [
+  'quota_check',
+  'quota_deduct',
+  'quota_release',
+  'quota_project',
+  'quota_load',
+  'quota_look',
+] as const;
+
+export type ScriptName = (typeof scriptNames)[number];
+
+/** Runs a script on the keys of one tenant. */
+export type RunScript = (
+  name: ScriptName,
+  tenantId: TenantId,
+  args: readonly (string | number)[],
+) => Promise<unknown>;
+
+interface Script {
+  readonly text: string;
+  /** Its name in Redis is the hash of its text: two versions of the gateway run beside each other. */
+  readonly sha: string;
+}
+
+const include = /^-- include (\S+)$/gm;
+
+function readScript(name: ScriptName): Script {
+  const read = (path: string) => readFileSync(new URL(`./lua/${path}.lua`, import.meta.url), 'utf8');
+  const text = read(name).replace(include, (_, fragment: string) => read(`fragments/${fragment}`));
+  return { text, sha: createHash('sha1').update(text).digest('hex') };
+}
+
+/**
+ * Loads the scripts, and again wherever one is missing: on a node that restarted or joined.
+ * @throws Fault HOT_STATE_UNAVAILABLE, and so does every run; ReplyLost where it may have run nevertheless
+ */
+export async function loadScripts(client: RedisClient): Promise<RunScript> {
+  const entries = scriptNames.map((name): [ScriptName, Script] => [name, readScript(name)]);
+  const scripts = Object.fromEntries(entries) as Record<ScriptName, Script>;
+  try {
+    await Promise.all(
+      mastersOf(client).flatMap((node) => entries.map(([, { text }]) => node.script('LOAD', text))),
+    );
+  } catch (error) {
+    throw unavailable(error);
+  }
+  return async (name, tenantId, args) => {
+    // Nothing queues up for a connection that isn't there.
+    if (client.status !== 'ready') throw unavailable(new Error(`the connection is ${client.status}`));
+    const { text, sha } = scripts[name];
+    const keys = tenantKeys(tenantId);
+    try {
+      return await client.evalsha(sha, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!isReply(error)) throw new ReplyLost(error);
+      if (!error.message.startsWith('NOSCRIPT')) throw unavailable(error);
+    }
+    try {
+      return await client.eval(text, keys.length, ...keys, ...args);
+    } catch (error) {
+      throw isReply(error) ? unavailable(error) : new ReplyLost(error);
+    }
+  };
+}
+
+/** An error that Redis itself answered: a script changes nothing before it can fail so. */
+function isReply(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError';
+}

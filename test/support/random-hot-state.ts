@@ -1,0 +1,152 @@
+import type { TenantId, TraceId, TransactionId } from '../../src/domain/ids.ts';
+import { type NanoUsd, nano } from '../../src/domain/money.ts';
+import { periodAt, type QuotaProjection } from '../../src/domain/quota.ts';
+import type { HoldRef, QuotaCheck } from '../../src/hot-state/hot-state.ts';
+import type { TenantSnapshot } from '../../src/ledger/ledger.ts';
+import { below, mulberry32, type Random } from '../../src/simulator/random.ts';
+
+export type HotStateCommand =
+  | { readonly kind: 'check'; readonly check: QuotaCheck }
+  | { readonly kind: 'deduct'; readonly hold: HoldRef; readonly projection: QuotaProjection }
+  | { readonly kind: 'release'; readonly hold: HoldRef }
+  | { readonly kind: 'project'; readonly projection: QuotaProjection }
+  | { readonly kind: 'load'; readonly snapshot: TenantSnapshot }
+  | { readonly kind: 'flush' };
+
+export interface TimedCommand {
+  readonly command: HotStateCommand;
+  readonly nowMs: number;
+}
+
+interface World {
+  readonly random: Random;
+  nowMs: number;
+  /** The newest version made of each tenant. */
+  readonly versions: Map<TenantId, number>;
+}
+
+interface TenantKind {
+  readonly id: TenantId;
+  readonly timeZone: string;
+  readonly balance: (random: Random) => bigint;
+  readonly hold: (random: Random) => bigint;
+}
+
+/** Where floats, `tostring` and HINCRBY lose digits, and the smallest and largest that the ledger keeps. */
+const edges = [
+  0n,
+  1n,
+  10n ** 8n,
+  7n * 10n ** 8n,
+  10n ** 14n - 1n,
+  10n ** 14n,
+  10n ** 15n,
+  2n ** 53n - 1n,
+  2n ** 53n,
+  2n ** 53n + 1n,
+  2n ** 63n - 1n,
+  2n ** 63n,
+  10n ** 20n - 1n,
+];
+
+const pick = <T>(random: Random, from: readonly T[]): T => from[below(random, from.length)]!;
+const smallAmount = (bound: number) => (random: Random) => BigInt(below(random, bound));
+const edgeAmount = (random: Random) => pick(random, edges);
+const sumOfEdges = (random: Random) => {
+  const sum = edgeAmount(random) + edgeAmount(random) * BigInt(1 + below(random, 3));
+  return below(random, 6) === 0 ? -sum : sum;
+};
+const aroundEdge = (random: Random) => edgeAmount(random) + BigInt(below(random, 3));
+
+const tenants: readonly TenantKind[] = [
+  { id: 'small' as TenantId, timeZone: 'UTC', balance: smallAmount(500), hold: smallAmount(90) },
+  { id: 'edges' as TenantId, timeZone: 'America/New_York', balance: sumOfEdges, hold: aroundEdge },
+  { id: 'vast' as TenantId, timeZone: 'Pacific/Apia', balance: () => 10n ** 21n, hold: aroundEdge },
+  { id: 'a{b}c d' as TenantId, timeZone: 'Asia/Kathmandu', balance: sumOfEdges, hold: smallAmount(5) },
+];
+
+/** Seeded commands for a few tenants and trace ids, so that they meet. The time goes on between them. */
+export function* randomCommands(seed: number, count: number): Generator<TimedCommand> {
+  const random = mulberry32(seed);
+  const world: World = { random, nowMs: Date.parse('2026-11-23T12:00:00Z'), versions: new Map() };
+  for (let index = 0; index < count; index++) {
+    const longStep = below(random, 200) === 0;
+    world.nowMs += longStep ? below(random, 40 * 3_600_000) : below(random, 4_000);
+    yield { command: randomCommand(world), nowMs: world.nowMs };
+  }
+}
+
+function randomCommand(world: World): HotStateCommand {
+  const { random } = world;
+  const tenant = pick(random, tenants);
+  const draw = below(random, 1_000);
+  if (draw < 2) return { kind: 'flush' };
+  if (draw < 550) {
+    const holdAmount = nano(tenant.hold(random));
+    return { kind: 'check', check: { ...randomHold(world, tenant), holdAmount } };
+  }
+  if (draw < 700) return { kind: 'release', hold: randomHold(world, tenant) };
+  const projection = randomProjection(world, tenant);
+  if (draw < 850) return { kind: 'deduct', hold: randomHold(world, tenant), projection };
+  if (draw < 900) return { kind: 'project', projection };
+  return { kind: 'load', snapshot: randomSnapshot(world, tenant, projection) };
+}
+
+function randomHold({ random }: World, { id }: TenantKind): HoldRef {
+  const trace = below(random, 12);
+  return {
+    tenantId: id,
+    traceId: `trace ${trace}` as TraceId,
+    // Trace ids of two tenants may meet, transaction ids never do.
+    holder: `holder ${id} ${trace} ${below(random, 3)}` as TransactionId,
+  };
+}
+
+function randomSnapshot(world: World, tenant: TenantKind, projection: QuotaProjection): TenantSnapshot {
+  const pendings = new Map(
+    Array.from({ length: below(world.random, 5) }, () => randomHold(world, tenant)).map((hold) => [
+      hold.traceId,
+      {
+        traceId: hold.traceId,
+        transactionId: hold.holder,
+        holdAmount: nano(tenant.hold(world.random)),
+        periodDay: randomDay(world, tenant),
+      },
+    ]),
+  );
+  return { kind: 'snapshot', projection, openPendings: [...pendings.values()] };
+}
+
+/** Today, or a few days around it: clocks of several processes differ. */
+function randomDay({ random, nowMs }: World, { timeZone }: TenantKind): string {
+  const days = below(random, 4) === 0 ? below(random, 5) - 3 : 0;
+  return periodAt(nowMs + days * 86_400_000, timeZone).day;
+}
+
+function randomProjection(world: World, tenant: TenantKind): QuotaProjection {
+  const { random, versions } = world;
+  const newest = versions.get(tenant.id) ?? 1;
+  const version = Math.max(1, newest + below(random, 5) - 2);
+  versions.set(tenant.id, Math.max(newest, version));
+  const day = below(random, 8) === 0 ? null : randomDay(world, tenant);
+  const quota = (bound: number) => (below(random, 2) === 0 ? null : below(random, bound));
+  const amount = (value: bigint): NanoUsd => nano(value);
+  return {
+    tenantId: tenant.id,
+    version,
+    balance: amount(tenant.balance(random)),
+    creditLimit: amount(below(random, 3) === 0 ? edgeAmount(random) : 0n),
+    currency: 'USD',
+    // A tenant may move.
+    timeZone: below(random, 20) === 0 ? 'Europe/Berlin' : tenant.timeZone,
+    dailyQuota: quota(12),
+    dailyUsed: below(random, 6),
+    dailyPeriod: day,
+    monthlyQuota: below(random, 5) === 0 ? Number.MAX_SAFE_INTEGER : quota(20),
+    monthlyUsed: below(random, 8),
+    monthlyPeriod: day === null ? null : day.slice(0, 7),
+    rpmLimit: quota(100),
+    tpmLimit: quota(100_000),
+    rateMultiplierPpm: BigInt(below(random, 2_000_000)),
+  };
+}
