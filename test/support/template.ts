@@ -23,7 +23,7 @@ export default async function makeTemplates(project: TestProject): Promise<() =>
   const undo = new AsyncDisposableStack();
   try {
     project.provide('templateDataDir', await makeEmbedded(undo));
-    project.provide('postgresUrl', await makePostgres(undo));
+    if (process.env.TEST_SERVICES === '1') project.provide('postgresUrl', await makePostgres(undo));
   } catch (error) {
     await undo.disposeAsync();
     throw error;
