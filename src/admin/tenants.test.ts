@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Answer, openTestPlane, type TestPlane } from '../../test/support/admin-plane.ts';
+import { loadTenant } from '../../test/support/hot-state.ts';
 import {
   type ApiKeyId,
   hashRequest,
@@ -396,7 +397,7 @@ describe('changing limits', () => {
       rpm_limit: 6,
     });
     const snapshot = await plane.ledger.snapshot(id);
-    if (snapshot.kind === 'snapshot') await plane.hotState.load(snapshot);
+    if (snapshot.kind === 'snapshot') await loadTenant(plane.hotState, snapshot);
     const { status, body } = await plane.send('PATCH', `/tenants/${id}`, {
       daily_quota: null,
       credit_limit: '2.5',

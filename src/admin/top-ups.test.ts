@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openTestPlane, type TestPlane } from '../../test/support/admin-plane.ts';
+import { loadTenant } from '../../test/support/hot-state.ts';
 import type { TenantId } from '../domain/ids.ts';
 import { parseAmount } from '../domain/money.ts';
 
@@ -43,7 +44,7 @@ describe('a top-up', () => {
   test('it answers 201 with the transaction, and hot state and the audit log know', async () => {
     const id = await tenant('1');
     const snapshot = await plane.ledger.snapshot(id);
-    if (snapshot.kind === 'snapshot') await plane.hotState.load(snapshot);
+    if (snapshot.kind === 'snapshot') await loadTenant(plane.hotState, snapshot);
     const idempotencyKey = newKey();
     const body = { amount: '0.50', description: 'Invoice 7' };
     const answer = await plane.send('POST', `/tenants/${id}/top-ups`, body, { idempotencyKey });
@@ -204,7 +205,7 @@ describe('when something fails in between', () => {
   test('a repeat brings hot state and the audit log up to date', async () => {
     const id = await tenant();
     const snapshot = await plane.ledger.snapshot(id);
-    if (snapshot.kind === 'snapshot') await plane.hotState.load(snapshot);
+    if (snapshot.kind === 'snapshot') await loadTenant(plane.hotState, snapshot);
     const hotBalance = async () => (await plane.hotState.look(id))?.projection.balance;
     const options = { idempotencyKey: newKey() };
     hotStateIsGone = true;

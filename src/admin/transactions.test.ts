@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AnyJson, openTestPlane, type TestPlane } from '../../test/support/admin-plane.ts';
+import { loadTenant } from '../../test/support/hot-state.ts';
 import {
   type ApiKeyId,
   hashRequest,
@@ -304,7 +305,7 @@ describe('reversing a transaction', () => {
     const tenantId = await tenant();
     const { id } = await charge(tenantId, '0.000000001');
     const snapshot = await plane.ledger.snapshot(tenantId);
-    if (snapshot.kind === 'snapshot') await plane.hotState.load(snapshot);
+    if (snapshot.kind === 'snapshot') await loadTenant(plane.hotState, snapshot);
     const { status, body } = await reverse(id, { description });
     expect(status).toBe(201);
     expect(body).toMatchObject({

@@ -1,6 +1,16 @@
-import { describe, expect, it } from 'vitest';
-import { RecordedClient, requestOf, stateOf, useParts } from '../../test/support/pipeline.ts';
+import { randomUUIDv7 } from 'node:crypto';
+import { beforeEach, describe, expect, it } from 'vitest';
+import {
+  RecordedClient,
+  requestOf,
+  stateOf,
+  type TestTenant,
+  useParts,
+} from '../../test/support/pipeline.ts';
+import { hashRequest, type TraceId, type TransactionId } from '../domain/ids.ts';
 import { parseAmount } from '../domain/money.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Pipeline } from './pipeline.ts';
 
 // How much is held, and what is written into the request for want of more.
 
@@ -54,4 +64,54 @@ it('a prompt longer than the model is priced for is REQUEST_TOO_LARGE and leaves
   await given.parts.pipeline().serve(requestOf(given.tenant.apiKey, '', { messages }), client);
   expect(client.code).toBe('REQUEST_TOO_LARGE');
   expect((await stateOf(given.parts, given.tenant.id)).rows).toEqual([]);
+});
+
+describe('a denial', () => {
+  const topUp = (tenantId: TestTenant['id'], amount: string) =>
+    given.parts.ledger.credit({
+      id: randomUUIDv7() as TransactionId,
+      tenantId,
+      traceId: `top-up of ${amount}` as TraceId,
+      requestHash: hashRequest(amount),
+      type: 'TOPUP',
+      amount: parseAmount(amount),
+      description: null,
+    });
+  const ask = async ({ apiKey }: TestTenant) => {
+    const client = new RecordedClient();
+    await pipeline.serve(requestOf(apiKey, '', { max_tokens: 1000 }), client);
+    return client.code;
+  };
+  let pipeline: Pipeline;
+  let snapshots: number;
+
+  beforeEach(() => {
+    snapshots = 0;
+    const { ledger } = given.parts;
+    const counting: Ledger = {
+      ...ledger,
+      snapshot: (tenantId) => {
+        snapshots++;
+        return ledger.snapshot(tenantId);
+      },
+    };
+    pipeline = given.parts.pipeline({ ledger: counting });
+  });
+
+  it('is not said for want of a top-up that hot state never heard of', async () => {
+    const poor = await given.parts.addTenant('0.0001');
+    const loader = given.parts.pipeline();
+    await loader.serve(requestOf(poor.apiKey, '', { max_tokens: 1000 }), new RecordedClient());
+    await topUp(poor.id, '1');
+    expect((await given.parts.hotState.look(poor.id))?.projection.balance).toBe(parseAmount('0.0001'));
+    expect(await ask(poor)).toBeNull();
+  });
+
+  it('asks the ledger once, however many are denied together', async () => {
+    const poor = await given.parts.addTenant('0.0001');
+    const codes = await Promise.all(Array.from({ length: 50 }, () => ask(poor)));
+    expect(new Set(codes)).toEqual(new Set(['QUOTA_BALANCE_EXCEEDED']));
+    // One to load the tenant, and one to be sure.
+    expect(snapshots).toBe(2);
+  });
 });

@@ -11,13 +11,13 @@ import {
   type PriceList,
   worstCharge,
 } from '../domain/pricing.ts';
-import type { Admitted, AlreadyOpen, Cold, Denied, HotState, Settled } from '../hot-state/hot-state.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { AlreadyOpen, Denied, HotState, Settled } from '../hot-state/hot-state.ts';
 import type { RememberedInput } from './remembered-input.ts';
+import type { TenantLoader } from './tenant-loader.ts';
 
 export interface AdmitOptions {
   readonly hotState: HotState;
-  readonly ledger: Ledger;
+  readonly tenants: TenantLoader;
   readonly clock: Clock;
   readonly rememberedInput: RememberedInput;
 }
@@ -61,29 +61,33 @@ export async function admit(
   asked: Asked,
   options: AdmitOptions,
 ): Promise<Admission | AlreadyOpen | Settled | Refusal> {
-  const { request, model } = asked;
+  const { request, model, tenantId, traceId, transactionId: holder } = asked;
   const tooLong = promptRefusal(asked);
   if (tooLong !== null) return tooLong;
   const remembered = options.rememberedInput.tokensOf(request.continues, asked.longestPrompt);
   const size = holdSizer(asked, request.estimatedInputTokens + remembered);
   const limit = request.maxOutputTokens ?? model.maxOutputTokens ?? assumedMaximum;
   let output = limit;
+  let mayRefresh = true;
   for (let attempt = 1; ; attempt++) {
-    const answer = await check(asked, size.holdOf(output), options);
+    const holdAmount = size.holdOf(output);
+    const answer = await options.tenants.ask(tenantId, () =>
+      options.hotState.check({ tenantId, traceId, holder, holdAmount }),
+    );
     if (answer.kind === 'admitted') {
       const clampedOutput = output < limit ? output : null;
-      return {
-        kind: 'admission',
-        holdAmount: size.holdOf(output),
-        periodDay: answer.periodDay,
-        clampedOutput,
-      };
+      return { kind: 'admission', holdAmount, periodDay: answer.periodDay, clampedOutput };
     }
     if (answer.kind !== 'denied') return answer;
     const affordable = answer.limit === 'balance' ? size.affordable(answer.remaining.available) : null;
     const mayClamp = request.maxOutputTokens === null && attempt < maxAttempts;
     if (affordable === null || !mayClamp || affordable < minimumClamp) {
-      return denial(answer, size.holdOf(output), affordable, options.clock.now());
+      if (mayRefresh && (await options.tenants.refresh(tenantId))) {
+        mayRefresh = false;
+        output = limit;
+        continue;
+      }
+      return denial(answer, holdAmount, affordable, options.clock.now());
     }
     output = Math.min(affordable, limit);
   }
@@ -117,30 +121,8 @@ function holdSizer({ request, prices, otherPrices, terms }: Asked, input: number
   };
 }
 
-type Checked = Admitted | Denied | AlreadyOpen | Settled | Refusal;
-
-/** A cold tenant is loaded from the ledger, then asked again. */
-async function check(
-  asked: Asked,
-  holdAmount: NanoUsd,
-  { hotState, ledger }: AdmitOptions,
-): Promise<Checked> {
-  const { tenantId, traceId, transactionId: holder } = asked;
-  const question = { tenantId, traceId, holder, holdAmount };
-  const first: Checked | Cold = await hotState.check(question);
-  if (first.kind !== 'cold') return first;
-  const snapshot = await ledger.snapshot(tenantId);
-  if (snapshot.kind === 'unknown_tenant') {
-    return refusal('API_KEY_INVALID', 'The tenant of this API key does not exist any more.');
-  }
-  await hotState.load(snapshot);
-  const second: Checked | Cold = await hotState.check(question);
-  // Flushed again in this very moment: the client's retry finds it loaded.
-  if (second.kind === 'cold') return refusal('HOT_STATE_UNAVAILABLE', 'Try again. Nothing was charged.');
-  return second;
-}
-
-function denial(
+/** Why a limit stands in the way, for the client. */
+export function denial(
   { limit, remaining, freesAtMs }: Denied,
   holdAmount: NanoUsd,
   affordable: number | null,

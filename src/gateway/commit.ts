@@ -5,6 +5,7 @@ import type { NanoUsd } from '../domain/money.ts';
 import type { HoldRef, HotState } from '../hot-state/hot-state.ts';
 import type { Commit, Ledger, Void } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
+import { within } from './within.ts';
 
 /** What a committed request did to the balance. */
 export interface Charged {
@@ -25,7 +26,7 @@ export interface NotCharged {
  */
 export interface Settlements {
   /**
-   * Resolves when the ledger has it, however long that takes.
+   * Resolves when the ledger has it, however long that takes; hot state hears of it then or soon after.
    * @throws whatever the ledger refuses it with: it then stays PENDING
    */
   commit(commit: Commit): Promise<Charged | NotCharged>;
@@ -41,6 +42,8 @@ export interface SettlementsOptions {
   readonly hotState: HotState;
   readonly observer: Observer;
 }
+
+const projectionWaitMs = 250;
 
 const firstPauseMs = 50;
 const longestPauseMs = 5_000;
@@ -99,13 +102,13 @@ export function createSettlements({ ledger, hotState, observer }: SettlementsOpt
     const answer = await untilDone('committing to the ledger', traceId, () => ledger.commitPending(close));
     switch (answer.kind) {
       case 'committed': {
-        await untilDone('projecting a commit', traceId, () => hotState.deduct(hold, answer.projection));
+        await project(() => hotState.deduct(hold, answer.projection), traceId);
         const { transactionId, amount, balanceAfter } = answer;
         return { kind: 'charged', transactionId, amount, balanceAfter };
       }
       case 'already_committed': {
         // An attempt whose answer was lost: the row is there, the projection has to be fetched.
-        await projectNewest(hold);
+        await project(() => deductNewest(hold), traceId);
         const { id, amount, balanceAfter } = answer.transaction;
         return { kind: 'charged', transactionId: id, amount, balanceAfter };
       }
@@ -117,11 +120,21 @@ export function createSettlements({ ledger, hotState, observer }: SettlementsOpt
     }
   }
 
-  async function projectNewest(hold: HoldRef): Promise<void> {
-    await untilDone('projecting a commit', hold.traceId, async () => {
-      const snapshot = await ledger.snapshot(hold.tenantId);
-      if (snapshot.kind === 'snapshot') await hotState.deduct(hold, snapshot.projection);
-    });
+  /**
+   * The client's next request finds the hold gone, and with hot state away its answer is not late: the charge
+   * is in the ledger, and until the projection is in, too much is held.
+   */
+  async function project(attempt: () => Promise<void>, traceId: TraceId): Promise<void> {
+    const projected = track(untilDone('projecting a commit', traceId, attempt));
+    await within(
+      projected.catch(() => undefined),
+      projectionWaitMs,
+    );
+  }
+
+  async function deductNewest(hold: HoldRef): Promise<void> {
+    const snapshot = await ledger.snapshot(hold.tenantId);
+    if (snapshot.kind === 'snapshot') await hotState.deduct(hold, snapshot.projection);
   }
 
   async function voidPending(close: Void): Promise<void> {

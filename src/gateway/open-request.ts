@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TenantTerms } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
@@ -8,7 +9,9 @@ import type { UsageRecord } from '../domain/transaction.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
 import type { Ledger, PendingDraft } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
+import { denial } from './admit.ts';
 import { holdOf, type Settlements } from './commit.ts';
+import type { TenantLoader } from './tenant-loader.ts';
 import { conflictRefusal, repeatRefusal } from './trace.ts';
 
 /** A request that is admitted: it has a hold, and from now on exactly one end. */
@@ -31,6 +34,7 @@ export interface OpenRequest {
 export interface OpenPendingOptions {
   readonly ledger: Ledger;
   readonly hotState: HotState;
+  readonly tenants: TenantLoader;
   readonly settlements: Settlements;
   readonly observer: Observer;
   readonly clock: Clock;
@@ -39,14 +43,18 @@ export interface OpenPendingOptions {
   readonly pendingTtlMs: number;
 }
 
-/** Makes the hold durable: before this resolves, no byte of the answer may reach the client. */
+/**
+ * Makes the hold durable: before this resolves, no byte of the answer may reach the client. A hold in hot
+ * state alone may be lost, and its money be held for another; with the row there, and the hold after it, no
+ * loss makes it free again.
+ */
 export async function openPending(open: OpenRequest, options: OpenPendingOptions): Promise<Refusal | null> {
   const { hotState } = options;
   const hold = holdOf(open);
   const answer = await createPending(open, options);
   switch (answer.kind) {
     case 'created':
-      return null;
+      return await confirmHold(open, options);
     case 'refused':
       return answer;
     case 'unknown_tenant':
@@ -62,7 +70,7 @@ export async function openPending(open: OpenRequest, options: OpenPendingOptions
 }
 
 async function createPending(open: OpenRequest, options: OpenPendingOptions) {
-  const { ledger, hotState, settlements, observer } = options;
+  const { ledger, hotState, observer } = options;
   try {
     return await ledger.createPending(draftOf(open, options));
   } catch (error) {
@@ -71,10 +79,53 @@ async function createPending(open: OpenRequest, options: OpenPendingOptions) {
     if (refused.code === 'OVERLOADED') await hotState.release(holdOf(open));
     else {
       // Whether the row was written is not known: it is voided as soon as the ledger answers again.
-      settlements.void({ ...open, description: 'never begun', record: neverBegun }).catch(() => undefined);
+      voidUnbegun(open, 'never begun', options);
     }
     return refused;
   }
+}
+
+/** Hot state is asked for so long: a server that restarts or fails over is back by then. */
+const confirmWithinMs = 3_000;
+const confirmPauseMs = 100;
+
+/** The row is there. Whether its hold still is decides whether the request may be served. */
+async function confirmHold(open: OpenRequest, options: OpenPendingOptions): Promise<Refusal | null> {
+  const answer = await askToConfirm(open, options);
+  if (answer.kind === 'admitted') return null;
+  voidUnbegun(open, 'its hold was lost with hot state', options);
+  switch (answer.kind) {
+    case 'denied':
+      return denial(answer, open.holdAmount, null, options.clock.now());
+    case 'settled':
+      return refusal(
+        'HOT_STATE_UNAVAILABLE',
+        'The hold of this request was lost. Nothing was charged; try again.',
+      );
+    case 'refused':
+      return answer;
+  }
+}
+
+async function askToConfirm(open: OpenRequest, options: OpenPendingOptions) {
+  const { hotState, tenants, observer, clock } = options;
+  const { tenantId, traceId, holdAmount, periodDay } = open;
+  const confirmation = { tenantId, traceId, holder: open.transactionId, holdAmount, periodDay };
+  const untilMs = clock.monotonic() + confirmWithinMs;
+  for (;;) {
+    try {
+      return await tenants.ask(tenantId, () => hotState.confirm(confirmation));
+    } catch (error) {
+      observer.fault('confirming a hold', error, traceId);
+      if (clock.monotonic() + confirmPauseMs > untilMs) return refusalOf(error, 'Nothing was charged.');
+      await sleep(confirmPauseMs);
+    }
+  }
+}
+
+/** Closes what nothing was delivered of, as soon as the ledger answers; its hold goes with it. */
+function voidUnbegun(open: OpenRequest, description: string, { settlements }: OpenPendingOptions): void {
+  settlements.void({ ...open, description, record: neverBegun }).catch(() => undefined);
 }
 
 const neverBegun: UsageRecord = {

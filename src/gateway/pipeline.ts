@@ -25,6 +25,7 @@ import { RememberedInput } from './remembered-input.ts';
 import type { Client, GatewayRequest } from './request.ts';
 import { resolve } from './resolve.ts';
 import { run } from './run.ts';
+import { createTenantLoader, type TenantLoader } from './tenant-loader.ts';
 import { takenRefusal, traceOf } from './trace.ts';
 import { unknownMemberRefusal } from './unknown-members.ts';
 
@@ -59,6 +60,7 @@ export interface Pipeline {
 
 type Options = Required<PipelineOptions> & {
   readonly settlements: Settlements;
+  readonly tenants: TenantLoader;
   readonly rememberedInput: RememberedInput;
 };
 
@@ -70,6 +72,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     pendingTtlMs: 60 * 60_000,
     ...given,
     settlements,
+    tenants: createTenantLoader(given),
     rememberedInput: new RememberedInput(),
   };
   const serving = new Set<Promise<void>>();

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { loadTenant, quotaProjection as projection, ticketFor } from '../../test/support/hot-state.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { nano } from '../domain/money.ts';
@@ -10,27 +11,6 @@ const trace = (name: string | number) => `trace-${name}` as TraceId;
 const holder = (name: string | number) => `transaction-${name}` as TransactionId;
 const hold = (name: string | number) => ({ tenantId, traceId: trace(name), holder: holder(name) });
 
-function projection(changes: Partial<QuotaProjection> = {}): QuotaProjection {
-  return {
-    tenantId,
-    version: 1,
-    balance: nano(100n),
-    creditLimit: nano(0n),
-    currency: 'USD',
-    timeZone: 'UTC',
-    dailyQuota: 1000,
-    dailyUsed: 0,
-    dailyPeriod: null,
-    monthlyQuota: 30_000,
-    monthlyUsed: 0,
-    monthlyPeriod: null,
-    rpmLimit: null,
-    tpmLimit: null,
-    rateMultiplierPpm: 1_000_000n,
-    ...changes,
-  };
-}
-
 /** What every hot state guarantees. `create` gets the clock that the adapter has to follow. */
 export function describeHotState(name: string, create: (clock: Clock) => Promise<HotState>): void {
   describe(`hot state in ${name}`, () => {
@@ -40,7 +20,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
     async function loaded(changes: Partial<QuotaProjection> = {}): Promise<HotState> {
       nowMs = Date.parse('2026-11-23T12:00:00Z');
       const hotState = await create(clock);
-      await hotState.load({ kind: 'snapshot', projection: projection(changes), openPendings: [] });
+      await loadTenant(hotState, { projection: projection(changes) });
       return hotState;
     }
 
@@ -58,7 +38,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
 
     it('is cold until it is loaded', async () => {
       const hotState = await create(clock);
-      expect(await check(hotState, 1, 1n)).toEqual({ kind: 'cold' });
+      expect(await check(hotState, 1, 1n)).toMatchObject({ kind: 'cold' });
       expect(await hotState.look(tenantId)).toBeUndefined();
     });
 
@@ -166,11 +146,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
     it('never goes back to an older projection', async () => {
       const hotState = await loaded({ version: 5 });
       await hotState.project(projection({ version: 4, balance: nano(1n) }));
-      await hotState.load({
-        kind: 'snapshot',
-        projection: projection({ version: 3, balance: nano(1n) }),
-        openPendings: [],
-      });
+      await loadTenant(hotState, { projection: projection({ version: 3, balance: nano(1n) }) });
       expect(await hotState.look(tenantId)).toMatchObject({ projection: { version: 5, balance: 100n } });
       await hotState.project(projection({ version: 6, balance: nano(7n) }));
       expect(await hotState.look(tenantId)).toMatchObject({ projection: { version: 6, balance: 7n } });
@@ -192,9 +168,9 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
         holdAmount: nano(40n),
         periodDay: '2026-11-23',
       };
-      const snapshot = { kind: 'snapshot' as const, projection: projection(), openPendings: [pending] };
-      await hotState.load(snapshot);
-      await hotState.load(snapshot);
+      const snapshot = { projection: projection(), openPendings: [pending] };
+      await loadTenant(hotState, snapshot);
+      await loadTenant(hotState, snapshot);
       expect(await hotState.look(tenantId)).toMatchObject({ held: 40n, openHolds: 1 });
     });
 
@@ -207,10 +183,146 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
         holdAmount: nano(40n),
         periodDay: '2026-11-23',
       };
-      await hotState.load({ kind: 'snapshot', projection: projection(), openPendings: [pending] });
+      await loadTenant(hotState, { projection: projection(), openPendings: [pending] });
       expect(await hotState.look(tenantId)).toMatchObject({
         projection: { version: 2, balance: 60n },
         held: 0n,
+      });
+    });
+
+    describe('a hold whose PENDING row is durable', () => {
+      const confirm = (hotState: HotState, name: string | number, amount: bigint) =>
+        hotState.confirm({ ...hold(name), holdAmount: nano(amount), periodDay: '2026-11-23' });
+      const pendingOf = (name: string | number, amount: bigint) => ({
+        transactionId: holder(name),
+        traceId: trace(name),
+        holdAmount: nano(amount),
+        periodDay: '2026-11-23',
+      });
+
+      it('stays until it is settled, and one that is never confirmed is dropped after 30 s', async () => {
+        const hotState = await loaded();
+        await check(hotState, 'dies', 40n);
+        await check(hotState, 'lives', 60n);
+        expect(await confirm(hotState, 'lives', 60n)).toMatchObject({
+          kind: 'admitted',
+          periodDay: '2026-11-23',
+          remaining: { available: 0n, dailyRequests: 998 },
+        });
+        nowMs += 29_999;
+        expect(await check(hotState, 'early', 1n)).toMatchObject({ kind: 'denied', limit: 'balance' });
+        nowMs += 1;
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 1 });
+        expect(await check(hotState, 'later', 40n)).toMatchObject({ remaining: { available: 0n } });
+        nowMs += 3_600_000;
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 1 });
+      });
+
+      it('is placed anew where it was dropped for its age and the money is still there', async () => {
+        const hotState = await loaded();
+        await check(hotState, 1, 60n);
+        nowMs += 60_000;
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 0n });
+        expect(await confirm(hotState, 1, 60n)).toMatchObject({ remaining: { available: 40n } });
+        nowMs += 60_000;
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 1 });
+      });
+
+      it('is denied where another request got the money in the meantime, and changes nothing', async () => {
+        const hotState = await loaded();
+        await check(hotState, 1, 60n);
+        nowMs += 60_000;
+        await check(hotState, 2, 41n);
+        expect(await confirm(hotState, 1, 60n)).toEqual({
+          kind: 'denied',
+          limit: 'balance',
+          freesAtMs: null,
+          remaining: { available: 59n, dailyRequests: 999, monthlyRequests: 29_999 },
+        });
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 41n, openHolds: 1 });
+      });
+
+      it('is confirmed once, however often it is said', async () => {
+        const hotState = await loaded();
+        await check(hotState, 1, 30n);
+        const first = await confirm(hotState, 1, 30n);
+        expect(await confirm(hotState, 1, 30n)).toEqual(first);
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 30n, openHolds: 1 });
+      });
+
+      it('that a snapshot brought back is denied where the money went to another since', async () => {
+        const hotState = await create(clock);
+        const openPendings = [pendingOf('before', 60n), pendingOf('after', 60n)];
+        await loadTenant(hotState, { projection: projection(), openPendings });
+        expect(await confirm(hotState, 'before', 60n)).toMatchObject({ kind: 'denied', limit: 'balance' });
+        expect(await confirm(hotState, 'after', 60n)).toMatchObject({ remaining: { available: 40n } });
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 1 });
+      });
+
+      it('takes the place of a hold under its trace id that can not become a row', async () => {
+        const hotState = await loaded();
+        await check(hotState, 1, 30n);
+        const durable = { ...hold(1), holder: holder('durable'), holdAmount: nano(20n) };
+        expect(await hotState.confirm({ ...durable, periodDay: '2026-11-23' })).toMatchObject({
+          kind: 'admitted',
+          remaining: { available: 80n },
+        });
+        await hotState.release(hold(1));
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 20n, openHolds: 1 });
+      });
+
+      it('counts in the day of its row', async () => {
+        const hotState = await loaded({ dailyQuota: 2 });
+        nowMs = Date.parse('2026-11-24T00:00:01Z');
+        await confirm(hotState, 1, 1n);
+        expect(await check(hotState, 2, 1n)).toMatchObject({ remaining: { dailyRequests: 1 } });
+      });
+
+      it('is cold with the tenant, and settled with the request', async () => {
+        const hotState = await create(clock);
+        expect(await confirm(hotState, 1, 1n)).toMatchObject({ kind: 'cold' });
+        await hotState.release(hold(2));
+        expect(await confirm(hotState, 2, 1n)).toEqual({ kind: 'settled' });
+      });
+    });
+
+    describe('a snapshot', () => {
+      const snapshot = (changes: Partial<QuotaProjection> = {}) => ({
+        kind: 'snapshot' as const,
+        projection: projection(changes),
+        openPendings: [],
+      });
+
+      it('is loaded once for all who were told that the tenant is cold', async () => {
+        const hotState = await create(clock);
+        const tickets = [await ticketFor(hotState, tenantId), await ticketFor(hotState, tenantId)];
+        for (const ticket of tickets) {
+          await hotState.load(snapshot(), ticket!);
+          await check(hotState, 'held', 30n);
+        }
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 30n, openHolds: 1 });
+      });
+
+      it('that took longer than 20 s is not loaded: what was settled since may be forgotten', async () => {
+        const hotState = await create(clock);
+        const ticket = await ticketFor(hotState, tenantId);
+        nowMs += 20_001;
+        await hotState.load(snapshot(), ticket!);
+        expect(await hotState.look(tenantId)).toBeUndefined();
+        await hotState.load(snapshot(), (await ticketFor(hotState, tenantId))!);
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 0n });
+      });
+
+      it('is not loaded with a ticket of an earlier life, which may lack what was held since', async () => {
+        const earlier = await ticketFor(await create(clock), tenantId);
+        const hotState = await create(clock);
+        await hotState.load(snapshot(), earlier!);
+        expect(await hotState.look(tenantId)).toBeUndefined();
+        const ticket = await ticketFor(hotState, tenantId);
+        await hotState.load(snapshot(), earlier!);
+        expect(await hotState.look(tenantId)).toBeUndefined();
+        await hotState.load(snapshot(), ticket!);
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 0n });
       });
     });
 

@@ -12,6 +12,12 @@ export interface QuotaCheck {
   readonly holdAmount: NanoUsd;
 }
 
+/** The PENDING row of an admitted request is durable. */
+export interface Confirmation extends QuotaCheck {
+  /** The day that the row counts in, as the check said. */
+  readonly periodDay: string;
+}
+
 /** What is left after the decision. Null is unlimited. */
 export interface Remaining {
   /** balance + credit limit − open holds. */
@@ -42,9 +48,16 @@ export interface Denied {
   readonly freesAtMs: number | null;
 }
 
+/**
+ * Permits to load a snapshot that is taken after it was given. Lost with hot state: a snapshot from before a
+ * loss may lack holds that were placed and made durable in between.
+ */
+export type LoadTicket = string & { readonly brand: 'LoadTicket' };
+
 /** The tenant isn't in hot state: load a snapshot and ask again. */
 export interface Cold {
   readonly kind: 'cold';
+  readonly ticket: LoadTicket;
 }
 
 /** Another request under this trace id has a hold. Nothing changed. */
@@ -71,16 +84,29 @@ export interface QuotaState {
  * @throws Fault HOT_STATE_UNAVAILABLE when it can't be reached.
  */
 export interface HotState {
-  /** Atomic over all limits: places the hold and counts the request, or changes nothing. */
+  /**
+   * Atomic over all limits: places the hold and counts the request, or changes nothing. The hold stands for
+   * 30 seconds, unless it is confirmed: who placed it may have died.
+   */
   check(check: QuotaCheck): Promise<Admitted | Denied | Cold | AlreadyOpen | Settled>;
+  /**
+   * The request's PENDING row is durable: its hold stays until it is settled. A hold that was lost in the
+   * meantime, with all of hot state or for its age, is placed anew if every limit allows; where one denies, or
+   * the request was settled, the row has to be voided. Nothing may be delivered before it is confirmed: a
+   * flush between check and row lets another request have the same money.
+   */
+  confirm(confirmation: Confirmation): Promise<Admitted | Denied | Cold | Settled>;
   /** Takes the projection if its version is newer, and releases the hold if it is this holder's. */
   deduct(hold: HoldRef, projection: QuotaProjection): Promise<void>;
   /** Releases the hold of a voided request if it is this holder's; the request then no longer counts. */
   release(hold: HoldRef): Promise<void>;
   /** Takes the projection if its version is newer: after a top-up or a change of limits. */
   project(projection: QuotaProjection): Promise<void>;
-  /** Fills a cold tenant: its open pendings become holds. No effect on a tenant that is loaded, but for a newer projection. */
-  load(snapshot: TenantSnapshot): Promise<void>;
+  /**
+   * Fills a cold tenant: its open pendings become holds. On a tenant that is loaded, and with a ticket that is
+   * lost or 20 seconds old, it takes a newer projection and nothing else: ask again.
+   */
+  load(snapshot: TenantSnapshot, ticket: LoadTicket): Promise<void>;
   /** What hot state knows of a tenant; undefined when cold. */
   look(tenantId: TenantId): Promise<QuotaState | undefined>;
 }

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { loadTenant, quotaProjection } from '../../test/support/hot-state.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { TenantId } from '../domain/ids.ts';
 import { nano } from '../domain/money.ts';
@@ -12,27 +13,7 @@ it('forgets only tenants without open holds when there are too many', async () =
   const hotState = createMemoryHotState({ clock, maxTenants: 2 });
   const tenants = ['busy', 'idle', 'new'] as TenantId[];
   for (const tenantId of tenants) {
-    await hotState.load({
-      kind: 'snapshot',
-      openPendings: [],
-      projection: {
-        tenantId,
-        version: 1,
-        balance: nano(10n),
-        creditLimit: nano(0n),
-        currency: 'USD',
-        timeZone: 'UTC',
-        dailyQuota: null,
-        dailyUsed: 0,
-        dailyPeriod: null,
-        monthlyQuota: null,
-        monthlyUsed: 0,
-        monthlyPeriod: null,
-        rpmLimit: null,
-        tpmLimit: null,
-        rateMultiplierPpm: 1_000_000n,
-      },
-    });
+    await loadTenant(hotState, { projection: quotaProjection({ tenantId }) });
     if (tenantId === 'busy')
       await hotState.check({
         tenantId,

@@ -1,5 +1,5 @@
+import { randomUUID } from 'node:crypto';
 import type { Clock } from '../domain/clock.ts';
-import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { type NanoUsd, nano } from '../domain/money.ts';
 import {
   cachedPeriods,
@@ -13,14 +13,18 @@ import type {
   Admitted,
   AlreadyOpen,
   Cold,
+  Confirmation,
   Denied,
   HoldRef,
   HotState,
   Limit,
+  LoadTicket,
   QuotaCheck,
   Remaining,
   Settled,
 } from './hot-state.ts';
+import { SettledHolders } from './memory/settled-holders.ts';
+import { type Hold, type Tenant, TenantTable } from './memory/tenant.ts';
 
 export interface MemoryHotStateOptions {
   readonly clock: Clock;
@@ -28,91 +32,133 @@ export interface MemoryHotStateOptions {
   readonly maxTenants?: number;
 }
 
-interface Hold {
-  readonly holder: TransactionId;
-  readonly amount: NanoUsd;
-  readonly periodDay: string;
-}
-
-interface Tenant {
-  projection: QuotaProjection;
-  /** False between a projection that came first and the snapshot that tells the open holds. */
-  loaded: boolean;
-  readonly holds: Map<TraceId, Hold>;
-  held: bigint;
-  /** Open holds by the day they count in. */
-  readonly openByDay: Map<string, number>;
-}
-
-/**
- * For so long, and for so many, a settled request is recognised: longer than a snapshot takes from the
- * ledger to here. A later repeat is recognised by the ledger.
- */
-const settledForMs = 30_000;
-const maxSettled = 200_000;
-
 /** Hot state of one process, lost with it: the reference for every other adapter. */
 export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotStateOptions): HotState {
   const periods = cachedPeriods();
   const tenants = new TenantTable(maxTenants);
   const settled = new SettledHolders(clock);
+  const tickets = ticketSource(clock);
 
   const settle = (hold: HoldRef) => {
     settled.add(hold.holder);
-    const tenant = tenants.get(hold.tenantId);
-    if (tenant !== undefined) removeHold(tenant, hold);
+    tenants.find(hold.tenantId)?.settle(hold);
   };
 
+  /** The tenant as it is now, or why there is nothing to decide. */
+  function tenantOf({ tenantId, holder }: HoldRef): LoadedTenant | Cold | Settled {
+    if (settled.has(holder)) return { kind: 'settled' };
+    const tenant = tenants.get(tenantId);
+    tenant.dropUnconfirmed(clock.monotonic());
+    const { projection, isLoaded } = tenant;
+    if (isLoaded && projection !== null) return { kind: 'loaded', tenant, projection };
+    return { kind: 'cold', ticket: tickets.give(tenant) };
+  }
+
   return {
-    check: async (check) => checkQuota(check, tenants, settled, periods, clock.now()),
+    check: async (check) => {
+      const found = tenantOf(check);
+      return found.kind === 'loaded' ? checkQuota(check, found, periods, clock) : found;
+    },
+    confirm: async (confirmation) => {
+      const found = tenantOf(confirmation);
+      return found.kind === 'loaded' ? confirmHold(confirmation, found, clock) : found;
+    },
     deduct: async (hold, projection) => {
       settle(hold);
-      tenants.project(projection);
+      tenants.get(projection.tenantId).project(projection);
     },
     release: async (hold) => settle(hold),
-    project: async (projection) => {
-      tenants.project(projection);
-    },
-    load: async ({ projection, openPendings }) => {
-      const tenant = tenants.project(projection);
-      if (tenant.loaded) return;
-      tenant.loaded = true;
+    project: async (projection) => tenants.get(projection.tenantId).project(projection),
+    load: async ({ projection, openPendings }, ticket) => {
+      const tenant = tenants.get(projection.tenantId);
+      tenant.project(projection);
+      if (tenant.isLoaded || !tickets.isValid(ticket, tenant)) return;
+      tenant.isLoaded = true;
+      tenant.ticket = null;
       for (const { transactionId, traceId, holdAmount, periodDay } of openPendings) {
         // Settled after the snapshot was taken: its hold would never be released again.
-        if (!settled.has(transactionId)) {
-          placeHold(tenant, traceId, { holder: transactionId, amount: holdAmount, periodDay });
-        }
+        if (settled.has(transactionId)) continue;
+        const hold = { holder: transactionId, amount: holdAmount, periodDay, state: 'loaded' } as const;
+        tenant.place(traceId, hold, clock.monotonic());
       }
     },
     look: async (tenantId) => {
-      const tenant = tenants.get(tenantId);
-      if (tenant === undefined || !tenant.loaded) return undefined;
+      const tenant = tenants.find(tenantId);
+      tenant?.dropUnconfirmed(clock.monotonic());
+      if (tenant === undefined || !tenant.isLoaded || tenant.projection === null) return undefined;
       return { projection: tenant.projection, held: nano(tenant.held), openHolds: tenant.holds.size };
     },
   };
 }
 
+/** A snapshot that took longer is not loaded: what was settled in between may be forgotten. */
+const loadWithinMs = 20_000;
+
+/** A ticket is lost with its tenant, and says when it was asked for. */
+function ticketSource(clock: Clock) {
+  // Of another life of this process, or of a test, there may be tickets too.
+  const life = randomUUID();
+  let given = 0;
+  return {
+    give: (tenant: Tenant): LoadTicket => {
+      tenant.ticket ??= `${life}:${++given}`;
+      return `${clock.monotonic()} ${tenant.ticket}` as LoadTicket;
+    },
+    isValid: (ticket: LoadTicket, tenant: Tenant): boolean => {
+      const [givenMs, name] = ticket.split(' ', 2);
+      return name === tenant.ticket && clock.monotonic() - Number(givenMs) <= loadWithinMs;
+    },
+  };
+}
+
+interface LoadedTenant {
+  readonly kind: 'loaded';
+  readonly tenant: Tenant;
+  readonly projection: QuotaProjection;
+}
+
 function checkQuota(
-  { tenantId, traceId, holder, holdAmount }: QuotaCheck,
-  tenants: TenantTable,
-  settled: SettledHolders,
+  { traceId, holder, holdAmount }: QuotaCheck,
+  found: LoadedTenant,
   periods: PeriodSource,
-  nowMs: number,
-): Admitted | Denied | Cold | AlreadyOpen | Settled {
-  if (settled.has(holder)) return { kind: 'settled' };
-  const tenant = tenants.get(tenantId);
-  if (tenant === undefined || !tenant.loaded) return { kind: 'cold' };
-  const period = notBefore(tenant.projection.dailyPeriod, periods(nowMs, tenant.projection.timeZone));
+  clock: Clock,
+): Admitted | Denied | AlreadyOpen {
+  const { tenant, projection } = found;
+  const period = notBefore(projection.dailyPeriod, periods(clock.now(), projection.timeZone));
   const standing = tenant.holds.get(traceId);
   if (standing !== undefined) {
     if (standing.holder !== holder) return { kind: 'already_open' };
-    return { kind: 'admitted', periodDay: standing.periodDay, remaining: remainingOf(tenant, period) };
+    return { kind: 'admitted', periodDay: standing.periodDay, remaining: remainingOf(found, period) };
   }
-  const remaining = remainingOf(tenant, period);
+  const remaining = remainingOf(found, period);
   const limit = firstLimit(remaining, holdAmount);
   if (limit !== null) return { kind: 'denied', limit, remaining, freesAtMs: freesAt(limit, period) };
-  placeHold(tenant, traceId, { holder, amount: holdAmount, periodDay: period.day });
-  return { kind: 'admitted', periodDay: period.day, remaining: remainingOf(tenant, period) };
+  const hold: Hold = { holder, amount: holdAmount, periodDay: period.day, state: 'checked' };
+  tenant.place(traceId, hold, clock.monotonic());
+  return { kind: 'admitted', periodDay: period.day, remaining: remainingOf(found, period) };
+}
+
+function confirmHold(
+  { traceId, holder, holdAmount, periodDay }: Confirmation,
+  found: LoadedTenant,
+  clock: Clock,
+): Admitted | Denied {
+  const { tenant } = found;
+  const period = { day: periodDay, month: periodDay.slice(0, 7) };
+  const standing = tenant.holds.get(traceId);
+  if (standing?.holder === holder && standing.state !== 'loaded') {
+    tenant.confirm(traceId, standing);
+    return { kind: 'admitted', periodDay: standing.periodDay, remaining: remainingOf(found, period) };
+  }
+  // What a snapshot brought back was admitted before a loss of hot state, and what was admitted after it knew
+  // nothing of this hold: the money may not be enough for both. And another's hold under this trace id has no
+  // row, which is unique: it gives way.
+  if (standing !== undefined) tenant.drop(traceId, standing);
+  const remaining = remainingOf(found, period);
+  const limit = firstLimit(remaining, holdAmount);
+  if (limit !== null) return { kind: 'denied', limit, remaining, freesAtMs: null };
+  tenant.place(traceId, { holder, amount: holdAmount, periodDay, state: 'confirmed' }, clock.monotonic());
+  return { kind: 'admitted', periodDay, remaining: remainingOf(found, period) };
 }
 
 /**
@@ -144,100 +190,18 @@ function freesAt(limit: Limit, period: Period): number | null {
 }
 
 /** What is left now: open requests count as used. */
-function remainingOf({ projection, held, openByDay }: Tenant, { day, month }: Period): Remaining {
+function remainingOf(
+  { tenant, projection }: LoadedTenant,
+  { day, month }: Pick<Period, 'day' | 'month'>,
+): Remaining {
   const { balance, creditLimit, dailyQuota, monthlyQuota } = projection;
   let openInMonth = 0;
-  for (const [openDay, count] of openByDay) if (openDay.startsWith(month)) openInMonth += count;
-  const openInDay = openByDay.get(day) ?? 0;
+  for (const [openDay, count] of tenant.openByDay) if (openDay.startsWith(month)) openInMonth += count;
+  const openInDay = tenant.openByDay.get(day) ?? 0;
   const left = (quota: number | null, used: number) => (quota === null ? null : Math.max(0, quota - used));
   return {
-    available: nano(balance + creditLimit - held),
+    available: nano(balance + creditLimit - tenant.held),
     dailyRequests: left(dailyQuota, usedInDay(projection, day) + openInDay),
     monthlyRequests: left(monthlyQuota, usedInMonth(projection, month) + openInMonth),
   };
-}
-
-function placeHold(tenant: Tenant, traceId: TraceId, hold: Hold): void {
-  if (tenant.holds.has(traceId)) return;
-  tenant.holds.set(traceId, hold);
-  tenant.held += hold.amount;
-  tenant.openByDay.set(hold.periodDay, (tenant.openByDay.get(hold.periodDay) ?? 0) + 1);
-}
-
-function removeHold(tenant: Tenant, { traceId, holder }: HoldRef): void {
-  const hold = tenant.holds.get(traceId);
-  if (hold?.holder !== holder) return;
-  tenant.holds.delete(traceId);
-  tenant.held -= hold.amount;
-  const open = (tenant.openByDay.get(hold.periodDay) ?? 1) - 1;
-  if (open === 0) tenant.openByDay.delete(hold.periodDay);
-  else tenant.openByDay.set(hold.periodDay, open);
-}
-
-/** Tenants in the order of their last use. */
-class TenantTable {
-  readonly #tenants = new Map<TenantId, Tenant>();
-  readonly #maxTenants: number;
-
-  constructor(maxTenants: number) {
-    this.#maxTenants = maxTenants;
-  }
-
-  get(tenantId: TenantId): Tenant | undefined {
-    const tenant = this.#tenants.get(tenantId);
-    if (tenant !== undefined) {
-      this.#tenants.delete(tenantId);
-      this.#tenants.set(tenantId, tenant);
-    }
-    return tenant;
-  }
-
-  /**
-   * Takes a projection if it is newer. For a tenant that isn't here it is kept until the snapshot comes,
-   * which may have been taken before it.
-   */
-  project(projection: QuotaProjection): Tenant {
-    const known = this.get(projection.tenantId);
-    if (known !== undefined) {
-      if (projection.version > known.projection.version) known.projection = projection;
-      return known;
-    }
-    const tenant = { projection, loaded: false, holds: new Map(), held: 0n, openByDay: new Map() };
-    this.#tenants.set(projection.tenantId, tenant);
-    this.#forgetIdle();
-    return tenant;
-  }
-
-  #forgetIdle(): void {
-    if (this.#tenants.size <= this.#maxTenants) return;
-    for (const [tenantId, tenant] of this.#tenants) {
-      if (tenant.holds.size > 0) continue;
-      this.#tenants.delete(tenantId);
-      return;
-    }
-  }
-}
-
-/** Requests settled a short while ago, oldest first. */
-class SettledHolders {
-  readonly #until = new Map<TransactionId, number>();
-  readonly #clock: Clock;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  add(holder: TransactionId): void {
-    const now = this.#clock.monotonic();
-    for (const [known, until] of this.#until) {
-      if (until > now && this.#until.size < maxSettled) break;
-      this.#until.delete(known);
-    }
-    this.#until.set(holder, now + settledForMs);
-  }
-
-  has(holder: TransactionId): boolean {
-    const until = this.#until.get(holder);
-    return until !== undefined && until > this.#clock.monotonic();
-  }
 }

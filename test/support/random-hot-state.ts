@@ -1,12 +1,19 @@
 import type { TenantId, TraceId, TransactionId } from '../../src/domain/ids.ts';
 import { type NanoUsd, nano } from '../../src/domain/money.ts';
 import { periodAt, type QuotaProjection } from '../../src/domain/quota.ts';
-import type { HoldRef, QuotaCheck } from '../../src/hot-state/hot-state.ts';
+import type {
+  Confirmation,
+  HoldRef,
+  HotState,
+  LoadTicket,
+  QuotaCheck,
+} from '../../src/hot-state/hot-state.ts';
 import type { TenantSnapshot } from '../../src/ledger/ledger.ts';
 import { below, mulberry32, type Random } from '../../src/simulator/random.ts';
 
 export type HotStateCommand =
   | { readonly kind: 'check'; readonly check: QuotaCheck }
+  | { readonly kind: 'confirm'; readonly confirmation: Confirmation }
   | { readonly kind: 'deduct'; readonly hold: HoldRef; readonly projection: QuotaProjection }
   | { readonly kind: 'release'; readonly hold: HoldRef }
   | { readonly kind: 'project'; readonly projection: QuotaProjection }
@@ -16,6 +23,54 @@ export type HotStateCommand =
 export interface TimedCommand {
   readonly command: HotStateCommand;
   readonly nowMs: number;
+}
+
+export type StateCommand = Exclude<HotStateCommand, { kind: 'flush' }>;
+
+export function tenantOf(command: StateCommand): TenantId {
+  switch (command.kind) {
+    case 'check':
+      return command.check.tenantId;
+    case 'confirm':
+      return command.confirmation.tenantId;
+    case 'deduct':
+    case 'project':
+      return command.projection.tenantId;
+    case 'release':
+      return command.hold.tenantId;
+    case 'load':
+      return command.snapshot.projection.tenantId;
+  }
+}
+
+/** A hot state, and the newest ticket that it gave for each tenant: one from before a flush among them. */
+export interface Commanded {
+  readonly hotState: HotState;
+  readonly tickets: Map<TenantId, LoadTicket>;
+}
+
+/** @returns the answer, without what is each adapter's own: its tickets */
+export async function perform({ hotState, tickets }: Commanded, command: StateCommand) {
+  const tenantId = tenantOf(command);
+  switch (command.kind) {
+    case 'check':
+    case 'confirm': {
+      const asked =
+        command.kind === 'check' ? hotState.check(command.check) : hotState.confirm(command.confirmation);
+      const answer = await asked;
+      if (answer.kind !== 'cold') return answer;
+      tickets.set(tenantId, answer.ticket);
+      return { kind: answer.kind };
+    }
+    case 'deduct':
+      return await hotState.deduct(command.hold, command.projection);
+    case 'release':
+      return await hotState.release(command.hold);
+    case 'project':
+      return await hotState.project(command.projection);
+    case 'load':
+      return await hotState.load(command.snapshot, tickets.get(tenantId) ?? ('0 none' as LoadTicket));
+  }
 }
 
 interface World {
@@ -82,8 +137,9 @@ function randomCommand(world: World): HotStateCommand {
   const draw = below(random, 1_000);
   if (draw < 2) return { kind: 'flush' };
   if (draw < 550) {
-    const holdAmount = nano(tenant.hold(random));
-    return { kind: 'check', check: { ...randomHold(world, tenant), holdAmount } };
+    const check = { ...randomHold(world, tenant), holdAmount: nano(tenant.hold(random)) };
+    if (draw < 400) return { kind: 'check', check };
+    return { kind: 'confirm', confirmation: { ...check, periodDay: randomDay(world, tenant) } };
   }
   if (draw < 700) return { kind: 'release', hold: randomHold(world, tenant) };
   const projection = randomProjection(world, tenant);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { loadTenant, quotaProjection } from '../../../test/support/hot-state.ts';
 import { type RedisCluster, startRedisCluster } from '../../../test/support/services/redis-cluster.ts';
 import { failOnFault } from '../../../test/support/use-redis.ts';
 import type { TenantId, TraceId, TransactionId } from '../../domain/ids.ts';
@@ -47,27 +48,7 @@ it('spreads tenants over the masters and serves them all at once', async () => {
   });
   await Promise.all(
     tenants.map((tenantId) =>
-      hotState.load({
-        kind: 'snapshot',
-        openPendings: [],
-        projection: {
-          tenantId,
-          version: 1,
-          balance: nano(7n),
-          creditLimit: nano(0n),
-          currency: 'USD',
-          timeZone: 'UTC',
-          dailyQuota: null,
-          dailyUsed: 0,
-          dailyPeriod: null,
-          monthlyQuota: null,
-          monthlyUsed: 0,
-          monthlyPeriod: null,
-          rpmLimit: null,
-          tpmLimit: null,
-          rateMultiplierPpm: 1_000_000n,
-        },
-      }),
+      loadTenant(hotState, { projection: quotaProjection({ tenantId, balance: nano(7n) }) }),
     ),
   );
   const answers = await Promise.all(

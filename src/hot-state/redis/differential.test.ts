@@ -1,50 +1,20 @@
 import { expect, it } from 'vitest';
-import { type HotStateCommand, randomCommands } from '../../../test/support/random-hot-state.ts';
+import { type Commanded, perform, randomCommands, tenantOf } from '../../../test/support/random-hot-state.ts';
 import { failOnFault, useRedis } from '../../../test/support/use-redis.ts';
-import type { TenantId } from '../../domain/ids.ts';
-import type { HotState } from '../hot-state.ts';
 import { createMemoryHotState } from '../memory.ts';
 import { createRedisHotState } from './redis.ts';
 import type { RunScript } from './scripts.ts';
 
 const redis = useRedis();
 
-async function answerOf(hotState: HotState, command: Exclude<HotStateCommand, { kind: 'flush' }>) {
-  switch (command.kind) {
-    case 'check':
-      return await hotState.check(command.check);
-    case 'deduct':
-      return await hotState.deduct(command.hold, command.projection);
-    case 'release':
-      return await hotState.release(command.hold);
-    case 'project':
-      return await hotState.project(command.projection);
-    case 'load':
-      return await hotState.load(command.snapshot);
-  }
-}
-
-function tenantOf(command: Exclude<HotStateCommand, { kind: 'flush' }>): TenantId {
-  switch (command.kind) {
-    case 'check':
-      return command.check.tenantId;
-    case 'deduct':
-    case 'project':
-      return command.projection.tenantId;
-    case 'release':
-      return command.hold.tenantId;
-    case 'load':
-      return command.snapshot.projection.tenantId;
-  }
-}
-
 /** @returns how often each answer came */
 async function compare(seed: number, count: number, through: RunScript): Promise<Map<string, number>> {
   await redis.client.flushall();
   let nowMs = 0;
   const clock = { now: () => nowMs, monotonic: () => nowMs };
-  let memory = createMemoryHotState({ clock });
+  let memory: Commanded = { hotState: createMemoryHotState({ clock }), tickets: new Map() };
   const hotState = createRedisHotState({ run: through, now: clock.now, onFault: failOnFault });
+  const subject: Commanded = { hotState, tickets: new Map() };
   const answers = new Map<string, number>();
   let index = 0;
   for (const timed of randomCommands(seed, count)) {
@@ -52,14 +22,18 @@ async function compare(seed: number, count: number, through: RunScript): Promise
     const { command } = timed;
     const at = { seed, index: index++, command };
     if (command.kind === 'flush') {
-      memory = createMemoryHotState({ clock });
+      // The tickets of before stay, as with a gateway that is just loading.
+      memory = { ...memory, hotState: createMemoryHotState({ clock }) };
       await redis.client.flushall();
       continue;
     }
-    const expected = await answerOf(memory, command);
-    expect({ at, answer: await answerOf(hotState, command) }).toEqual({ at, answer: expected });
+    const expected = await perform(memory, command);
+    expect({ at, answer: await perform(subject, command) }).toEqual({ at, answer: expected });
     const tenantId = tenantOf(command);
-    expect({ at, state: await hotState.look(tenantId) }).toEqual({ at, state: await memory.look(tenantId) });
+    expect({ at, state: await hotState.look(tenantId) }).toEqual({
+      at,
+      state: await memory.hotState.look(tenantId),
+    });
     if (expected !== undefined) {
       const name = expected.kind === 'denied' ? expected.limit : expected.kind;
       answers.set(name, (answers.get(name) ?? 0) + 1);

@@ -1,4 +1,9 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
+import { loadTenant, quotaProjection, ticketFor } from '../../../test/support/hot-state.ts';
 import { startRedis } from '../../../test/support/services/redis.ts';
 import { failOnFault, useRedis } from '../../../test/support/use-redis.ts';
 import type { Clock } from '../../domain/clock.ts';
@@ -9,7 +14,7 @@ import { describeHotState } from '../hot-state.contract.ts';
 import { connectRedis, unfitness } from './connect.ts';
 import { tenantKeys } from './keys.ts';
 import { createRedisHotState, type RedisHotState } from './redis.ts';
-import type { RunScript } from './scripts.ts';
+import { loadScripts, type RunScript } from './scripts.ts';
 
 const redis = useRedis();
 
@@ -32,26 +37,8 @@ describeHotState('Redis with every command sent twice', empty(runTwice));
 
 const tenantId = 'tenant-1' as TenantId;
 
-function projection(changes: Partial<QuotaProjection> = {}): QuotaProjection {
-  return {
-    tenantId,
-    version: 1,
-    balance: nano(100n),
-    creditLimit: nano(0n),
-    currency: 'USD',
-    timeZone: 'Pacific/Kiritimati',
-    dailyQuota: 10,
-    dailyUsed: 0,
-    dailyPeriod: null,
-    monthlyQuota: null,
-    monthlyUsed: 0,
-    monthlyPeriod: null,
-    rpmLimit: null,
-    tpmLimit: null,
-    rateMultiplierPpm: 1_000_000n,
-    ...changes,
-  };
-}
+const projection = (changes: Partial<QuotaProjection> = {}) =>
+  quotaProjection({ timeZone: 'Pacific/Kiritimati', dailyQuota: 10, monthlyQuota: null, ...changes });
 
 const check = (name: string, amount = 1n) => ({
   tenantId,
@@ -60,17 +47,11 @@ const check = (name: string, amount = 1n) => ({
   holdAmount: nano(amount),
 });
 
-const snapshot = (changes: Partial<QuotaProjection> = {}) => ({
-  kind: 'snapshot' as const,
-  projection: projection(changes),
-  openPendings: [],
-});
-
 /** One that follows Redis' own clock, as in production. */
 async function loaded(changes: Partial<QuotaProjection> = {}): Promise<RedisHotState> {
   await redis.client.flushall();
   const hotState = createRedisHotState({ run: redis.run, onFault: failOnFault });
-  await hotState.load(snapshot(changes));
+  await loadTenant(hotState, { projection: projection(changes) });
   return hotState;
 }
 
@@ -98,10 +79,10 @@ it('is cold after FLUSHALL, and takes its holds from the ledger again', async ()
   const hotState = await loaded();
   await hotState.check(check('1', 60n));
   await redis.client.flushall();
-  expect(await hotState.check(check('2'))).toEqual({ kind: 'cold' });
+  expect(await hotState.check(check('2'))).toMatchObject({ kind: 'cold' });
   expect(await hotState.look(tenantId)).toBeUndefined();
-  await hotState.load({
-    ...snapshot(),
+  await loadTenant(hotState, {
+    projection: projection(),
     openPendings: [
       {
         transactionId: check('1').holder,
@@ -116,12 +97,64 @@ it('is cold after FLUSHALL, and takes its holds from the ledger again', async ()
   expect(await hotState.check(check('2', 40n))).toMatchObject({ kind: 'admitted' });
 });
 
+it('is cold after a promotion: a replica may lack the last holds', async () => {
+  const hotState = await loaded();
+  await hotState.check(check('1', 60n));
+  const ticket = await ticketFor(hotState, 'tenant-2' as TenantId);
+  await redis.client.call('REPLICAOF', '127.0.0.1', '1');
+  await redis.client.call('REPLICAOF', 'NO', 'ONE');
+  expect(await hotState.look(tenantId)).toBeUndefined();
+  expect(await hotState.check(check('2'))).toMatchObject({ kind: 'cold' });
+  await loadTenant(hotState, { projection: projection() });
+  expect(await hotState.look(tenantId)).toMatchObject({ held: 0n, openHolds: 0 });
+  // A snapshot that was asked for before it may lack them as well.
+  const other = { projection: projection({ tenantId: 'tenant-2' as TenantId }), openPendings: [] };
+  await hotState.load({ kind: 'snapshot', ...other }, ticket!);
+  expect(await hotState.look('tenant-2' as TenantId)).toBeUndefined();
+});
+
+it('is cold after a restart, although the data came back from the disk', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'tollgate-redis-'));
+  const look = async (changes: (hotState: RedisHotState, client: Redis) => Promise<void>) => {
+    const server = await startRedis({ dir: directory, dbfilename: 'dump.rdb' });
+    const client = new Redis(server.url);
+    try {
+      const hotState = createRedisHotState({ run: await loadScripts(client), onFault: failOnFault });
+      await changes(hotState, client);
+    } finally {
+      client.disconnect();
+      await server.stop();
+    }
+  };
+  await look(async (hotState, client) => {
+    await loadTenant(hotState, { projection: projection() });
+    await client.save();
+    await hotState.check(check('1', 60n));
+  });
+  await look(async (hotState, client) => {
+    expect(await client.exists(...tenantKeys(tenantId))).toBe(1);
+    expect(await hotState.look(tenantId)).toBeUndefined();
+    expect(await hotState.check(check('2'))).toMatchObject({ kind: 'cold' });
+  });
+  await rm(directory, { recursive: true });
+});
+
+it('forgets a tenant that was idle for a day, with all that is kept of it', async () => {
+  const hotState = await loaded();
+  await hotState.check(check('1', 60n));
+  await hotState.release(check('1'));
+  for (const redisKey of tenantKeys(tenantId)) {
+    if ((await redis.client.exists(redisKey)) === 1)
+      expect(await redis.client.pttl(redisKey)).toBeGreaterThan(0);
+  }
+});
+
 it('begins anew where only the holds of a tenant are left', async () => {
   const hotState = await loaded();
   await hotState.check(check('1', 60n));
   await redis.client.del(tenantKeys(tenantId)[0]);
   await hotState.release(check('1', 60n));
-  await hotState.load(snapshot());
+  await loadTenant(hotState, { projection: projection() });
   expect(await hotState.look(tenantId)).toMatchObject({ held: 0n, openHolds: 0 });
 });
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault } from '../../domain/errors.ts';
-import type { HoldRef, HotState, QuotaCheck } from '../hot-state.ts';
+import type { Confirmation, HoldRef, HotState, QuotaCheck } from '../hot-state.ts';
 import { ReplyLost } from './connect.ts';
-import { projectionArgs, readCheck, readState } from './replies.ts';
+import { projectionArgs, readCheck, readState, unexpected } from './replies.ts';
 import type { RunScript } from './scripts.ts';
 import { createTenantPeriods, type TenantPeriods } from './tenant-periods.ts';
 
@@ -24,6 +24,8 @@ const maxPeriodAnswers = 3;
 
 const firstPauseMs = 100;
 const longestPauseMs = 5_000;
+/** After so long nobody's hold stands unconfirmed any more. */
+const giveBackWithinMs = 30_000;
 
 /** Hot state that several processes share. Every script may run twice for one call. */
 export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions): RedisHotState {
@@ -36,13 +38,14 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
   };
 
   /**
-   * The check may have placed a hold that nobody knows of. Once released, the holder is settled: a check that
-   * arrives even later places none.
+   * The check may have placed a hold that nobody knows of, and that would keep money from others until it is
+   * dropped for its age. Once released, the holder is settled: a check that arrives even later places none.
    */
   async function giveBack(hold: HoldRef): Promise<void> {
+    const untilMs = performance.now() + giveBackWithinMs;
     for (
       let pauseMs = firstPauseMs;
-      !closing.signal.aborted;
+      !closing.signal.aborted && performance.now() < untilMs;
       pauseMs = Math.min(pauseMs * 2, longestPauseMs)
     ) {
       try {
@@ -63,6 +66,7 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
         throw error;
       }
     },
+    confirm: async (confirmation) => await confirmHold(confirmation, run, time),
     deduct: async ({ tenantId, traceId, holder }, projection) => {
       await run('quota_deduct', tenantId, [time(), traceId, holder, ...projectionArgs(projection)]);
     },
@@ -70,7 +74,7 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
     project: async (projection) => {
       await run('quota_project', projection.tenantId, projectionArgs(projection));
     },
-    load: async ({ projection, openPendings }) => {
+    load: async ({ projection, openPendings }, ticket) => {
       const values = projectionArgs(projection);
       const pendings = openPendings.flatMap(({ traceId, transactionId, holdAmount, periodDay }) => [
         traceId,
@@ -78,12 +82,27 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
         holdAmount.toString(),
         periodDay,
       ]);
-      await run('quota_load', projection.tenantId, [time(), values.length, ...values, ...pendings]);
+      await run('quota_load', projection.tenantId, [time(), ticket, values.length, ...values, ...pendings]);
     },
-    look: async (tenantId) => readState(await run('quota_look', tenantId, []), tenantId),
+    look: async (tenantId) => readState(await run('quota_look', tenantId, [time()]), tenantId),
     close: () => closing.abort(),
   };
 }
+
+/** The same script, for a period of its own: that of the row. */
+async function confirmHold(
+  { tenantId, traceId, holder, holdAmount, periodDay }: Confirmation,
+  run: RunScript,
+  time: () => number | string,
+) {
+  const args = [time(), traceId, holder, holdAmount.toString(), ...noPeriod, periodDay];
+  const answer = readCheck(await run('quota_check', tenantId, args), null);
+  if (answer.kind === 'period' || answer.kind === 'already_open') throw unexpected(answer);
+  return answer;
+}
+
+const noPeriod = ['', '', '', '', ''];
+const notDurable = '';
 
 async function checkQuota(
   { tenantId, traceId, holder, holdAmount }: QuotaCheck,
@@ -95,9 +114,9 @@ async function checkQuota(
   for (let asked = 0; asked < maxPeriodAnswers; asked++) {
     const period =
       known === null
-        ? ['', '', '', '', '']
+        ? noPeriod
         : [known.timeZone, known.sinceMs, known.period.dayEndsAtMs, known.period.day, known.period.month];
-    const args = [time(), traceId, holder, holdAmount.toString(), ...period];
+    const args = [time(), traceId, holder, holdAmount.toString(), ...period, notDurable];
     const answer = readCheck(await run('quota_check', tenantId, args), known?.period ?? null);
     if (answer.kind !== 'period') return answer;
     known = periods.learn(tenantId, answer);

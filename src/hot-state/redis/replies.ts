@@ -8,6 +8,7 @@ import type {
   Cold,
   Denied,
   Limit,
+  LoadTicket,
   QuotaState,
   Remaining,
   Settled,
@@ -22,7 +23,7 @@ export interface OtherPeriod {
 }
 
 /** Redis answered what no script answers: the scripts and this file don't fit together. */
-function unexpected(reply: unknown): Fault {
+export function unexpected(reply: unknown): Fault {
   return new Fault('INTERNAL', 'Hot state (Redis) gave an answer that is not understood.', {
     cause: new Error(JSON.stringify(reply)),
   });
@@ -36,9 +37,10 @@ export function readCheck(
   const [kind, first, ...rest] = readTexts(reply);
   switch (kind) {
     case 'settled':
-    case 'cold':
     case 'already_open':
       return { kind };
+    case 'cold':
+      return { kind, ticket: present(first, reply) as LoadTicket };
     case 'period':
       return { kind, timeZone: present(first, reply), nowMs: Number(present(rest[0], reply)) };
     case 'admitted':

@@ -1,9 +1,23 @@
 -- One tenant in hot state. What the keys hold is described where they are made: src/hot-state/redis/keys.ts.
-local QUOTA, HOLDS, SETTLED = KEYS[1], KEYS[2], KEYS[3]
+local QUOTA, HOLDS, UNCONFIRMED, SETTLED = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+
+-- What a hold is: placed by a check, brought back by a snapshot, or confirmed when its PENDING row is durable.
+local CHECKED, LOADED, CONFIRMED = 'checked', 'loaded', 'confirmed'
+
+-- A hold that isn't confirmed in this time is dropped: its process died, or its reply was lost. One that is
+-- confirmed later still is placed anew, if the money is there.
+local UNCONFIRMED_FOR_MS = 30000
+local MOST_DROPPED_AT_ONCE = 100
 
 -- For so long a settled request is recognised: longer than a snapshot takes from the ledger to here. A
 -- later repeat is recognised by the ledger.
 local SETTLED_FOR_MS = 30000
+
+-- A snapshot that took longer is not loaded: what was settled in between may be forgotten.
+local LOAD_WITHIN_MS = 20000
+
+-- A tenant that nobody asked for in this time is cold again.
+local IDLE_FOR_MS = 24 * 3600 * 1000
 
 -- A count as a string: Lua itself would write 1e+15.
 local function whole(number) return string.format('%.0f', number) end
@@ -15,10 +29,33 @@ local function timeMs(given)
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
+-- The life of this server's data: another one after a restart, even one that restored them from disk, and after
+-- a replica was promoted, which may lack the last writes. What was loaded in another life is cold.
+local function lineage()
+  local info = redis.call('INFO', 'replication')
+  local at = string.find(info, 'master_replid:', 1, true)
+  return at and string.sub(info, at + 14, at + 53) or 'unknown'
+end
+
 local function readQuota()
   local flat, quota = redis.call('HGETALL', QUOTA), {}
   for at = 1, #flat, 2 do quota[flat[at]] = flat[at + 1] end
   return quota
+end
+
+local function keepQuota() redis.call('PEXPIRE', QUOTA, IDLE_FOR_MS) end
+
+-- Permits to load a snapshot that is taken from now on. It stands in the quota hash, so that it is lost with
+-- what a flush takes: a snapshot from before the flush may lack holds that were placed in between.
+local function ticketFor(standing, holder, nowMs)
+  local life = lineage()
+  if not standing or string.sub(standing, 1, #life) ~= life then
+    local time = redis.call('TIME')
+    standing = life .. ':' .. time[1] .. '.' .. time[2] .. ':' .. holder
+    redis.call('HSET', QUOTA, 'ticket', standing)
+    keepQuota()
+  end
+  return whole(nowMs) .. ' ' .. standing
 end
 
 -- Takes the projection in ARGV, from `first` to `last` as names and values with the version first, if it
@@ -27,6 +64,7 @@ local function project(first, last)
   local known = redis.call('HGET', QUOTA, 'version')
   if known and tonumber(known) >= tonumber(ARGV[first + 1]) then return end
   redis.call('HSET', QUOTA, unpack(ARGV, first, last))
+  keepQuota()
 end
 
 local function isSettled(holder, nowMs)
@@ -41,14 +79,44 @@ end
 local function readHold(trace)
   local hold = redis.call('HGET', HOLDS, trace)
   if not hold then return nil end
-  local amount, day, holder = string.match(hold, '^(%-?%d+) (%S+) (.*)$')
-  return { amount = amount, day = day, holder = holder }
+  local amount, day, state, holder = string.match(hold, '^(%-?%d+) (%S+) (%S+) (.*)$')
+  return { amount = amount, day = day, state = state, holder = holder }
 end
 
-local function placeHold(trace, holder, amount, day)
-  if redis.call('HSETNX', HOLDS, trace, amount .. ' ' .. day .. ' ' .. holder) == 0 then return end
+local function writeHold(trace, holder, amount, day, state)
+  redis.call('HSET', HOLDS, trace, amount .. ' ' .. day .. ' ' .. state .. ' ' .. holder)
+end
+
+-- Where none stands under this trace id.
+local function placeHold(trace, holder, amount, day, state)
+  writeHold(trace, holder, amount, day, state)
   changeHeld(amount)
   redis.call('HINCRBY', QUOTA, 'open:' .. day, 1)
+end
+
+local function expireUnconfirmed(trace, nowMs)
+  redis.call('ZADD', UNCONFIRMED, whole(nowMs + UNCONFIRMED_FOR_MS), trace)
+end
+
+local function confirmHold(trace, hold)
+  writeHold(trace, hold.holder, hold.amount, hold.day, CONFIRMED)
+  redis.call('ZREM', UNCONFIRMED, trace)
+end
+
+local function dropHold(trace, hold)
+  redis.call('HDEL', HOLDS, trace)
+  redis.call('ZREM', UNCONFIRMED, trace)
+  changeHeld(negate(hold.amount))
+  local open = 'open:' .. hold.day
+  if redis.call('HINCRBY', QUOTA, open, -1) <= 0 then redis.call('HDEL', QUOTA, open) end
+end
+
+local function dropUnconfirmed(nowMs)
+  local late = redis.call('ZRANGEBYSCORE', UNCONFIRMED, '-inf', whole(nowMs), 'LIMIT', 0, MOST_DROPPED_AT_ONCE)
+  for _, trace in ipairs(late) do
+    local hold = readHold(trace)
+    if hold then dropHold(trace, hold) else redis.call('ZREM', UNCONFIRMED, trace) end
+  end
 end
 
 -- Removes the hold if it is this holder's, and remembers that the request is settled in any case.
@@ -58,9 +126,5 @@ local function settle(trace, holder, nowMs)
   -- An idle tenant's goes as a whole; twice as long, since a clock may step.
   redis.call('PEXPIRE', SETTLED, 2 * SETTLED_FOR_MS)
   local hold = readHold(trace)
-  if hold == nil or hold.holder ~= holder then return end
-  redis.call('HDEL', HOLDS, trace)
-  changeHeld(negate(hold.amount))
-  local open = 'open:' .. hold.day
-  if redis.call('HINCRBY', QUOTA, open, -1) <= 0 then redis.call('HDEL', QUOTA, open) end
+  if hold and hold.holder == holder then dropHold(trace, hold) end
 end

@@ -1,0 +1,101 @@
+import { LRUCache } from 'lru-cache';
+import { type Refusal, refusal } from '../domain/errors.ts';
+import type { TenantId } from '../domain/ids.ts';
+import type {
+  Admitted,
+  AlreadyOpen,
+  Cold,
+  Denied,
+  HotState,
+  LoadTicket,
+  Settled,
+} from '../hot-state/hot-state.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+
+type Decided = Admitted | Denied | AlreadyOpen | Settled;
+
+export interface TenantLoader {
+  /**
+   * What hot state answers once the tenant is loaded. A refusal where there is no such tenant, or where it is
+   * cold again and again.
+   * @throws Fault HOT_STATE_UNAVAILABLE or LEDGER_UNAVAILABLE, whichever can't be reached
+   */
+  ask<Answer extends Decided>(
+    tenantId: TenantId,
+    question: () => Promise<Answer | Cold>,
+  ): Promise<Answer | Refusal>;
+  /**
+   * Shows hot state the tenant's newest row, once a second at most: a projection that was lost, of a top-up
+   * for one, must not deny a tenant for longer. It never rejects.
+   * @returns whether it did: ask again then
+   */
+  refresh(tenantId: TenantId): Promise<boolean>;
+}
+
+export interface TenantLoaderOptions {
+  readonly hotState: HotState;
+  readonly ledger: Ledger;
+}
+
+/** Hot state may be lost between loading and asking; that often in a row it isn't. */
+const maxLoads = 4;
+
+const freshForMs = 1_000;
+const maxFresh = 50_000;
+
+/** Loads cold tenants from the ledger: once for all of this process' requests that find one cold together. */
+export function createTenantLoader({ hotState, ledger }: TenantLoaderOptions): TenantLoader {
+  const loading = new Map<TenantId, Promise<boolean>>();
+
+  /** @returns whether there is such a tenant */
+  async function load(tenantId: TenantId, ticket: LoadTicket): Promise<boolean> {
+    const snapshot = await ledger.snapshot(tenantId);
+    if (snapshot.kind === 'unknown_tenant') return false;
+    await hotState.load(snapshot, ticket);
+    return true;
+  }
+
+  function loadOnce(tenantId: TenantId, ticket: LoadTicket): Promise<boolean> {
+    const underWay = loading.get(tenantId);
+    if (underWay !== undefined) return underWay;
+    const begun = load(tenantId, ticket).finally(() => loading.delete(tenantId));
+    loading.set(tenantId, begun);
+    return begun;
+  }
+
+  const fresh = new LRUCache<TenantId, true>({ max: maxFresh, ttl: freshForMs });
+  const refreshing = new Map<TenantId, Promise<boolean>>();
+
+  /** Where the ledger is away, what hot state knows stands. */
+  async function refresh(tenantId: TenantId): Promise<boolean> {
+    try {
+      const snapshot = await ledger.snapshot(tenantId);
+      if (snapshot.kind === 'snapshot') await hotState.project(snapshot.projection);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  return {
+    refresh: async (tenantId) => {
+      const underWay = refreshing.get(tenantId);
+      if (underWay !== undefined) return await underWay;
+      if (fresh.has(tenantId)) return false;
+      fresh.set(tenantId, true);
+      const begun = refresh(tenantId).finally(() => refreshing.delete(tenantId));
+      refreshing.set(tenantId, begun);
+      return await begun;
+    },
+    ask: async (tenantId, question) => {
+      for (let loads = 0; ; loads++) {
+        const answer = await question();
+        if (answer.kind !== 'cold') return answer;
+        if (loads === maxLoads) return refusal('HOT_STATE_UNAVAILABLE', 'Try again. Nothing was charged.');
+        if (!(await loadOnce(tenantId, answer.ticket))) {
+          return refusal('API_KEY_INVALID', 'The tenant of this API key does not exist any more.');
+        }
+      }
+    },
+  };
+}
