@@ -11,6 +11,7 @@ const needServices = [
   'src/ledger/migrations/migrations.test.ts',
   'src/ledger/several-processes.test.ts',
   'test/postgres.test.ts',
+  'test/amounts.test.ts',
 ];
 
 export default defineConfig({

@@ -70,6 +70,18 @@ export interface Settled {
   readonly kind: 'settled';
 }
 
+/** The hold covers that much. */
+export interface Extended {
+  readonly kind: 'extended';
+  readonly available: NanoUsd;
+}
+
+/** There is less available than the hold would have to grow. Nothing changed. */
+export interface NotExtended {
+  readonly kind: 'denied';
+  readonly available: NanoUsd;
+}
+
 export interface QuotaState {
   readonly projection: QuotaProjection;
   /** Σ of the open holds. */
@@ -96,6 +108,11 @@ export interface HotState {
    * flush between check and row lets another request have the same money.
    */
   confirm(confirmation: Confirmation): Promise<Admitted | Denied | Cold | Settled>;
+  /**
+   * Enlarges the hold of a confirmed request to `holdAmount`, which is the whole and not what is added. A hold
+   * that was lost is placed anew.
+   */
+  extend(extension: Confirmation): Promise<Extended | NotExtended | Cold | Settled>;
   /** Takes the projection if its version is newer, and releases the hold if it is this holder's. */
   deduct(hold: HoldRef, projection: QuotaProjection): Promise<void>;
   /** Releases the hold of a voided request if it is this holder's; the request then no longer counts. */

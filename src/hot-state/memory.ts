@@ -15,10 +15,12 @@ import type {
   Cold,
   Confirmation,
   Denied,
+  Extended,
   HoldRef,
   HotState,
   Limit,
   LoadTicket,
+  NotExtended,
   QuotaCheck,
   Remaining,
   Settled,
@@ -62,6 +64,10 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
     confirm: async (confirmation) => {
       const found = tenantOf(confirmation);
       return found.kind === 'loaded' ? confirmHold(confirmation, found, clock) : found;
+    },
+    extend: async (extension) => {
+      const found = tenantOf(extension);
+      return found.kind === 'loaded' ? extendHold(extension, found, clock) : found;
     },
     deduct: async (hold, projection) => {
       settle(hold);
@@ -159,6 +165,29 @@ function confirmHold(
   if (limit !== null) return { kind: 'denied', limit, remaining, freesAtMs: null };
   tenant.place(traceId, { holder, amount: holdAmount, periodDay, state: 'confirmed' }, clock.monotonic());
   return { kind: 'admitted', periodDay, remaining: remainingOf(found, period) };
+}
+
+function extendHold(
+  { traceId, holder, holdAmount, periodDay }: Confirmation,
+  { tenant, projection }: LoadedTenant,
+  clock: Clock,
+): Extended | NotExtended {
+  const standing = tenant.holds.get(traceId);
+  const own = standing?.holder === holder ? standing : undefined;
+  const available = nano(projection.balance + projection.creditLimit - tenant.held);
+  const growth = holdAmount - (own?.amount ?? 0n);
+  if (own !== undefined && growth <= 0n) return { kind: 'extended', available };
+  if (growth > available) return { kind: 'denied', available };
+  // Another's hold under this trace id has no row, which is unique: it gives way.
+  if (standing !== undefined) tenant.drop(traceId, standing);
+  const hold = {
+    holder,
+    amount: holdAmount,
+    periodDay: own?.periodDay ?? periodDay,
+    state: 'confirmed',
+  } as const;
+  tenant.place(traceId, hold, clock.monotonic());
+  return { kind: 'extended', available: nano(projection.balance + projection.creditLimit - tenant.held) };
 }
 
 /**

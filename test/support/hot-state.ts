@@ -61,6 +61,7 @@ export function losableHotState(create: () => HotState) {
   const hotState: HotState = {
     check: async (check) => here().check(check),
     confirm: async (confirmation) => here().confirm(confirmation),
+    extend: async (extension) => here().extend(extension),
     deduct: async (hold, projection) => here().deduct(hold, projection),
     release: async (hold) => here().release(hold),
     project: async (projection) => here().project(projection),

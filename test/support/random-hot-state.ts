@@ -13,7 +13,7 @@ import { below, mulberry32, type Random } from '../../src/simulator/random.ts';
 
 export type HotStateCommand =
   | { readonly kind: 'check'; readonly check: QuotaCheck }
-  | { readonly kind: 'confirm'; readonly confirmation: Confirmation }
+  | { readonly kind: 'confirm' | 'extend'; readonly confirmation: Confirmation }
   | { readonly kind: 'deduct'; readonly hold: HoldRef; readonly projection: QuotaProjection }
   | { readonly kind: 'release'; readonly hold: HoldRef }
   | { readonly kind: 'project'; readonly projection: QuotaProjection }
@@ -32,6 +32,7 @@ export function tenantOf(command: StateCommand): TenantId {
     case 'check':
       return command.check.tenantId;
     case 'confirm':
+    case 'extend':
       return command.confirmation.tenantId;
     case 'deduct':
     case 'project':
@@ -54,10 +55,9 @@ export async function perform({ hotState, tickets }: Commanded, command: StateCo
   const tenantId = tenantOf(command);
   switch (command.kind) {
     case 'check':
-    case 'confirm': {
-      const asked =
-        command.kind === 'check' ? hotState.check(command.check) : hotState.confirm(command.confirmation);
-      const answer = await asked;
+    case 'confirm':
+    case 'extend': {
+      const answer = await ask(hotState, command);
       if (answer.kind !== 'cold') return answer;
       tickets.set(tenantId, answer.ticket);
       return { kind: answer.kind };
@@ -70,6 +70,17 @@ export async function perform({ hotState, tickets }: Commanded, command: StateCo
       return await hotState.project(command.projection);
     case 'load':
       return await hotState.load(command.snapshot, tickets.get(tenantId) ?? ('0 none' as LoadTicket));
+  }
+}
+
+function ask(hotState: HotState, command: Extract<StateCommand, { kind: 'check' | 'confirm' | 'extend' }>) {
+  switch (command.kind) {
+    case 'check':
+      return hotState.check(command.check);
+    case 'confirm':
+      return hotState.confirm(command.confirmation);
+    case 'extend':
+      return hotState.extend(command.confirmation);
   }
 }
 
@@ -139,7 +150,8 @@ function randomCommand(world: World): HotStateCommand {
   if (draw < 550) {
     const check = { ...randomHold(world, tenant), holdAmount: nano(tenant.hold(random)) };
     if (draw < 400) return { kind: 'check', check };
-    return { kind: 'confirm', confirmation: { ...check, periodDay: randomDay(world, tenant) } };
+    const kind = draw < 480 ? 'confirm' : 'extend';
+    return { kind, confirmation: { ...check, periodDay: randomDay(world, tenant) } };
   }
   if (draw < 700) return { kind: 'release', hold: randomHold(world, tenant) };
   const projection = randomProjection(world, tenant);

@@ -35,7 +35,7 @@ async function compare(seed: number, count: number, through: RunScript): Promise
       state: await memory.hotState.look(tenantId),
     });
     if (expected !== undefined) {
-      const name = expected.kind === 'denied' ? expected.limit : expected.kind;
+      const name = 'limit' in expected ? expected.limit : expected.kind;
       answers.set(name, (answers.get(name) ?? 0) + 1);
     }
   }
@@ -48,6 +48,8 @@ const everyAnswer = [
   'balance',
   'cold',
   'daily_requests',
+  'denied',
+  'extended',
   'monthly_requests',
   'settled',
 ];

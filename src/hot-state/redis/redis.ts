@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault } from '../../domain/errors.ts';
 import type { Confirmation, HoldRef, HotState, QuotaCheck } from '../hot-state.ts';
 import { ReplyLost } from './connect.ts';
-import { projectionArgs, readCheck, readState, unexpected } from './replies.ts';
+import { projectionArgs, readCheck, readExtension, readState, unexpected } from './replies.ts';
 import type { RunScript } from './scripts.ts';
 import { createTenantPeriods, type TenantPeriods } from './tenant-periods.ts';
 
@@ -67,6 +67,10 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
       }
     },
     confirm: async (confirmation) => await confirmHold(confirmation, run, time),
+    extend: async ({ tenantId, traceId, holder, holdAmount, periodDay }) => {
+      const args = [time(), traceId, holder, holdAmount.toString(), periodDay];
+      return readExtension(await run('quota_extend', tenantId, args));
+    },
     deduct: async ({ tenantId, traceId, holder }, projection) => {
       await run('quota_deduct', tenantId, [time(), traceId, holder, ...projectionArgs(projection)]);
     },

@@ -7,8 +7,10 @@ import type {
   AlreadyOpen,
   Cold,
   Denied,
+  Extended,
   Limit,
   LoadTicket,
+  NotExtended,
   QuotaState,
   Remaining,
   Settled,
@@ -49,6 +51,22 @@ export function readCheck(
       const limit = readLimit(first, reply);
       return { kind, limit, remaining: readRemaining(rest, reply), freesAtMs: freesAt(limit, period) };
     }
+    default:
+      throw unexpected(reply);
+  }
+}
+
+/** The answer of `quota_extend`. */
+export function readExtension(reply: unknown): Extended | NotExtended | Cold | Settled {
+  const [kind, first] = readTexts(reply);
+  switch (kind) {
+    case 'settled':
+      return { kind };
+    case 'cold':
+      return { kind, ticket: present(first, reply) as LoadTicket };
+    case 'extended':
+    case 'denied':
+      return { kind, available: nano(BigInt(present(first, reply))) };
     default:
       throw unexpected(reply);
   }

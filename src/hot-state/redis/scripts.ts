@@ -7,6 +7,7 @@ import { tenantKeys } from './keys.ts';
 /** One Lua file each; a file's head tells its arguments and results. */
 const scriptNames = [
   'quota_check',
+  'quota_extend',
   'quota_deduct',
   'quota_release',
   'quota_project',

@@ -103,6 +103,12 @@ local function confirmHold(trace, hold)
   redis.call('ZREM', UNCONFIRMED, trace)
 end
 
+local function growHold(trace, hold, amount, growth)
+  writeHold(trace, hold.holder, amount, hold.day, CONFIRMED)
+  redis.call('ZREM', UNCONFIRMED, trace)
+  changeHeld(growth)
+end
+
 local function dropHold(trace, hold)
   redis.call('HDEL', HOLDS, trace)
   redis.call('ZREM', UNCONFIRMED, trace)
