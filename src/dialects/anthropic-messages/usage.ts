@@ -1,4 +1,5 @@
 import { addUsage, inputTokens, type ModelUsage, outputTokens, type Usage } from '../../domain/usage.ts';
+import { isCount } from '../count.ts';
 import { asArray, asObject, asText, type JsonObject } from '../json.ts';
 
 /** What a message's `usage` comes to, each model's share at that model's price. */
@@ -11,14 +12,9 @@ export interface MessageUsage {
 /** A count that is absent, one that can be true, or null for one that can't. */
 type Count = number | undefined | null;
 
-/** Ten times what the longest context of today holds: a count beyond it is nobody's count. */
-const maxTokens = 100_000_000;
-
 function countOf(value: unknown): Count {
   if (value === undefined || value === null) return undefined;
-  const isCount =
-    typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= maxTokens;
-  return isCount ? value : null;
+  return isCount(value) ? value : null;
 }
 
 /** Counts by name; null where one of them can't be one: who miscounts one may have miscounted the others. */

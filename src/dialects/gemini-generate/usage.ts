@@ -1,5 +1,6 @@
 import type { Quirks } from '../../domain/quirks.ts';
 import type { Usage } from '../../domain/usage.ts';
+import { isCount } from '../count.ts';
 import { asArray, asObject, type JsonObject } from '../json.ts';
 
 /** Google's names of the counts. `total` = prompt + candidates + thoughts + toolUse, in every recorded answer that has them all. */
@@ -34,13 +35,6 @@ type Details = Readonly<Record<keyof typeof detailMembers, Modalities>>;
 /** Enums come as numbers to who asks for `enum-encoding=int`. */
 const imageModalities: ReadonlySet<unknown> = new Set(['IMAGE', 2]);
 const audioModalities: ReadonlySet<unknown> = new Set(['AUDIO', 4]);
-
-/** Ten times what the longest context of today holds: a count beyond it is nobody's count. */
-const maxTokens = 100_000_000;
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= maxTokens;
-}
 
 function isReported(value: unknown): boolean {
   return value !== undefined && value !== null;

@@ -1,6 +1,6 @@
 import { addUsage, type Usage } from '../../domain/usage.ts';
+import { isCount } from '../count.ts';
 import { asArray, asObject, asText, type JsonObject, jsonText } from '../json.ts';
-import { isCount } from '../openai/usage-classes.ts';
 
 /** OpenAI's models that search before each answer. Each search is billed, and the usage doesn't say so. */
 export const searchModels = /search-(preview|api)/;

@@ -1,6 +1,6 @@
 import type { Usage } from '../../domain/usage.ts';
+import { isCount } from '../count.ts';
 import { asArray, asObject, asText, type JsonObject } from '../json.ts';
-import { isCount } from '../openai/usage-classes.ts';
 import { searchModels } from './billed-extras.ts';
 
 /**

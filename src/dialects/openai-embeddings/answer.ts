@@ -1,12 +1,12 @@
 import type { Quirks } from '../../domain/quirks.ts';
 import { inputTokens, type Usage } from '../../domain/usage.ts';
 import type { Countable } from '../../tokenizer/tokenizer.ts';
+import { isCount } from '../count.ts';
 import { type AnswerContext, type AnswerReading, nothingSaid } from '../dialect.ts';
 import { asArray, asObject, type JsonObject, parseJson } from '../json.ts';
 import { serviceTierOf } from '../openai/choices.ts';
 import { errorMessage } from '../openai/errors.ts';
 import { statedCost } from '../openai/stated-cost.ts';
-import { isCount } from '../openai/usage-classes.ts';
 import { normaliseUsage } from '../openai-chat/usage.ts';
 
 const nothingGenerated: Countable = { texts: [], overhead: 0 };

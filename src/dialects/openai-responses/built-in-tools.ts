@@ -1,6 +1,6 @@
 import type { Usage } from '../../domain/usage.ts';
+import { isCount } from '../count.ts';
 import { asArray, asObject, type JsonObject } from '../json.ts';
-import { isCount } from '../openai/usage-classes.ts';
 import { numberOrNull } from '../request-body.ts';
 import { containerUnits, isHostedShell } from './containers.ts';
 import { imagePromptTokens, mostImageTokens } from './image-generation.ts';

@@ -1,8 +1,8 @@
 import type { Quirks } from '../../domain/quirks.ts';
+import { isCount } from '../count.ts';
 import type { EventFate, SseEvent, StreamContext, StreamMeter, StreamReading } from '../dialect.ts';
 import { asObject, asText, type JsonObject, parseJson } from '../json.ts';
 import { errorMessage } from '../openai/errors.ts';
-import { isCount } from '../openai/usage-classes.ts';
 import { GeneratedText } from './generated.ts';
 import { factsOf, noResponse, outputOf, readingOf } from './response.ts';
 import { ToolCalls } from './tool-calls.ts';

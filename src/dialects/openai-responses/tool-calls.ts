@@ -1,6 +1,6 @@
 import type { ModelUsage, Usage } from '../../domain/usage.ts';
+import { isCount } from '../count.ts';
 import { asArray, asObject, asText, type JsonObject } from '../json.ts';
-import { isCount } from '../openai/usage-classes.ts';
 import { type ContainerTool, containerOfShell } from './containers.ts';
 import { assumedImageModel, imageTokensOf } from './image-generation.ts';
 

@@ -1,5 +1,6 @@
 import type { Quirks } from '../../domain/quirks.ts';
 import type { Usage } from '../../domain/usage.ts';
+import { isCount } from '../count.ts';
 import { asObject, type JsonObject } from '../json.ts';
 
 /** Where a count stands in a usage object: a member, or a member of a member. */
@@ -24,13 +25,6 @@ type CountName =
 export type CountPaths = Readonly<Record<CountName, readonly CountPath[]>>;
 
 type Counts = Readonly<Partial<Record<CountName, number>>>;
-
-/** Ten times what the longest context of today holds: a count beyond it is nobody's count. */
-const maxTokens = 100_000_000;
-
-export function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= maxTokens;
-}
 
 /** The first value of a count that is there. */
 function reportedValue(usage: JsonObject, paths: readonly CountPath[]): unknown {
