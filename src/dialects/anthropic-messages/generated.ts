@@ -1,5 +1,6 @@
 import type { Countable } from '../../tokenizer/tokenizer.ts';
 import { asArray, asObject, asText, type JsonObject, jsonText } from '../json.ts';
+import { addPiece, joined, type Pieces } from '../text-pieces.ts';
 import { surplusTokens } from './claude-tokens.ts';
 
 /**
@@ -11,9 +12,6 @@ const tokensPerThinking = 8;
 const tokensPerCitation = 6;
 /** Thinking that comes encrypted: so many characters at most hide a token of it. */
 const encryptedCharactersPerToken = 12;
-
-/** The pieces of one text, in the order in which they came. Tokens cross the borders between pieces. */
-type Pieces = string[];
 
 /**
  * The text that a model generated, collected from the blocks of a message or from the deltas of a stream.
@@ -113,14 +111,6 @@ export class GeneratedText {
     const text = asText(value);
     if (text === null) return;
     this.#isEmpty = false;
-    const pieces = this.#blocks.get(index);
-    if (pieces === undefined) this.#blocks.set(index, [text]);
-    else pieces.push(text);
+    addPiece(this.#blocks, index, text);
   }
-}
-
-/** Joins the pieces for good: a stream is read every few seconds, and each time from its start. */
-function joined(pieces: Pieces): string {
-  if (pieces.length > 1) pieces.splice(0, pieces.length, pieces.join(''));
-  return pieces[0] ?? '';
 }

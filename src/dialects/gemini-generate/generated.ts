@@ -1,8 +1,6 @@
 import type { Countable } from '../../tokenizer/tokenizer.ts';
 import { asArray, asObject, asText, type JsonObject, jsonText } from '../json.ts';
-
-/** The pieces of one text, in the order in which they came. Tokens cross the borders between pieces. */
-type Pieces = string[];
+import { addText, joined, type Pieces } from '../text-pieces.ts';
 
 interface CallText {
   readonly name: Pieces;
@@ -66,18 +64,6 @@ export class GeneratedText {
     }
     return candidate;
   }
-}
-
-/** Joins the pieces for good: a stream is read every few seconds, and each time from its start. */
-function joined(pieces: Pieces): string {
-  if (pieces.length > 1) pieces.splice(0, pieces.length, pieces.join(''));
-  return pieces[0] ?? '';
-}
-
-function addText(pieces: Pieces, value: unknown): boolean {
-  const text = asText(value);
-  if (text !== null) pieces.push(text);
-  return text !== null;
 }
 
 function newCall(calls: CallText[]): CallText {

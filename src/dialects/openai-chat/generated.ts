@@ -1,12 +1,10 @@
 import type { Countable } from '../../tokenizer/tokenizer.ts';
 import { asArray, asObject, asText, type JsonObject } from '../json.ts';
+import { addText, joined, type Pieces } from '../text-pieces.ts';
 import { type CallReason, callsCountable } from './called-functions.ts';
 
 /** A call that follows a text is a message of its own: measured on OpenAI's answers. */
 const tokensBetweenTextAndCall = 3;
-
-/** The pieces of one text, in the order in which they came. Tokens cross the borders between pieces. */
-type Pieces = string[];
 
 interface ToolCallText {
   readonly name: Pieces;
@@ -105,18 +103,6 @@ export class GeneratedText {
 function callReason(finishReason: unknown): CallReason {
   if (finishReason === null) return 'unknown';
   return finishReason === 'stop' ? 'forced' : 'chosen';
-}
-
-/** Joins the pieces for good: a stream is read every few seconds, and each time from its start. */
-function joined(pieces: Pieces): string {
-  if (pieces.length > 1) pieces.splice(0, pieces.length, pieces.join(''));
-  return pieces[0] ?? '';
-}
-
-function addText(pieces: Pieces, value: unknown): boolean {
-  const text = asText(value);
-  if (text !== null) pieces.push(text);
-  return text !== null;
 }
 
 /** A text, or a list of parts: text, and, from Mistral, `thinking` with a list of texts in it. */

@@ -1,6 +1,7 @@
 import type { Countable } from '../../tokenizer/tokenizer.ts';
 import { asArray, asObject, asText, type JsonObject, jsonText } from '../json.ts';
 import { type CalledFunction, callsCountable } from '../openai-chat/called-functions.ts';
+import { addPiece, joined, type Pieces } from '../text-pieces.ts';
 
 /** A call that follows a text is a message of its own: measured on OpenAI's answers. */
 const tokensBetweenTextAndCall = 3;
@@ -43,8 +44,8 @@ function textsOfMember(value: unknown): (string | null)[] {
 
 /** One output item: from its deltas while they come, from the whole of it once that has as much. */
 interface ItemText {
-  /** The pieces of each text by the kind of its events and its index. Tokens cross the borders between pieces. */
-  readonly texts: Map<string, string[]>;
+  /** Each text by the kind of its events and its index. */
+  readonly texts: Map<string, Pieces>;
   name: string | null;
   isCall: boolean;
 }
@@ -85,11 +86,7 @@ export class GeneratedText {
 
   /** @param place the item's `output_index`; any value keeps its item apart from the others */
   addDelta(place: unknown, slot: string, delta: string): void {
-    if (delta === '') return;
-    const { texts } = this.#item(place);
-    const pieces = texts.get(slot);
-    if (pieces === undefined) texts.set(slot, [delta]);
-    else pieces.push(delta);
+    if (delta !== '') addPiece(this.#item(place).texts, slot, delta);
   }
 
   /** A text that has ended, in the place of its deltas. */
@@ -154,10 +151,4 @@ function totalLength(items: ReadonlyMap<unknown, ItemText>): number {
   let length = 0;
   for (const item of items.values()) length += lengthOf(item);
   return length;
-}
-
-/** Joins the pieces for good: a stream is read every few seconds, and each time from its start. */
-function joined(pieces: string[]): string {
-  if (pieces.length > 1) pieces.splice(0, pieces.length, pieces.join(''));
-  return pieces[0] ?? '';
 }
