@@ -1,5 +1,6 @@
+import type { ChargeLine } from '../domain/charge.ts';
 import { formatAmount, formatScaled } from '../domain/money.ts';
-import { type ChargeLine, unitMultiplierPpm } from '../domain/pricing.ts';
+import { unitMultiplierPpm } from '../domain/pricing.ts';
 import { receiptAmount } from '../domain/receipt.ts';
 import type { CommittedTransaction } from '../domain/transaction.ts';
 import { inputClasses, outputClasses, type UsageClass } from '../domain/usage.ts';

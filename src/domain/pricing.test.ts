@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { charge } from './charge.ts';
 import { formatAmount, nano, parseAmount, parseRate, type Rate } from './money.ts';
 import {
   affordableOutput,
-  charge as chargeUsed,
   type Expected,
   holdRates,
   type PriceList,
@@ -13,86 +13,16 @@ import {
   unitMultiplierPpm,
   worstCharge,
 } from './pricing.ts';
-import { inputTokens, outputTokens, type Usage } from './usage.ts';
+import { inputTokens, outputTokens } from './usage.ts';
 
 const small: Rates = { input: parseRate('0.001', 1_000), output: parseRate('0.002', 1_000) };
 const perMillion = (text: string) => parseRate(text, 1_000_000);
-
-const charge = (usage: Usage, rates: Rates, multiplierPpm = unitMultiplierPpm) =>
-  chargeUsed({ usage }, { rates }, multiplierPpm);
 
 const expecting = (inputTokens: number, changes: Partial<Expected> = {}): Expected => ({
   inputTokens,
   units: {},
   serviceTier: null,
   ...changes,
-});
-
-describe('a charge', () => {
-  it('of 100 input and 200 output tokens at 0.001 and 0.002 per 1k is 0.0005', () => {
-    const { amount, fallbacks } = charge({ input: 100, output: 200 }, small);
-    expect(formatAmount(amount)).toBe('0.0005');
-    expect(fallbacks).toEqual([]);
-  });
-
-  it('is divided once, half to even, over all classes together', () => {
-    const rates: Rates = { input: 1n as Rate, output: 1n as Rate };
-    const at = (input: number, output: number) => charge({ input, output }, rates).amount;
-    expect(at(250_000, 250_000)).toBe(0n);
-    expect(at(250_000, 250_001)).toBe(1n);
-    expect(at(750_000, 750_000)).toBe(2n);
-  });
-
-  it("takes the tenant's multiplier in parts per million", () => {
-    expect(formatAmount(charge({ input: 1_000_000 }, small, 1_250_000n).amount)).toBe('1.25');
-    expect(formatAmount(charge({ input: 1_000_000 }, small, 0n).amount)).toBe('0');
-  });
-
-  it('adds the price of the request itself, and of each unit of a tool', () => {
-    const rates: Rates = { requests: parseRate('0.01', 1), web_search: parseRate('0.0125', 1) };
-    expect(formatAmount(charge({ requests: 1, web_search: 3 }, rates).amount)).toBe('0.0475');
-  });
-
-  it('charges a class without a price as its plain sibling, and says so', () => {
-    const usage: Usage = {
-      cache_read: 10,
-      reasoning: 20,
-      cache_write_1h: 5,
-      cache_read_audio: 1,
-      requests: 1,
-    };
-    const { amount, fallbacks } = charge(usage, small);
-    expect(amount).toBe(charge({ input: 16, output: 20 }, small).amount);
-    expect(fallbacks).toEqual([
-      { usageClass: 'cache_read', chargedAs: 'input' },
-      { usageClass: 'reasoning', chargedAs: 'output' },
-      { usageClass: 'cache_write_1h', chargedAs: 'input' },
-      { usageClass: 'cache_read_audio', chargedAs: 'input' },
-    ]);
-  });
-
-  it('marks a class that nothing fits, and still lists it', () => {
-    expect(charge({ web_search: 3 }, small)).toMatchObject({
-      amount: 0n,
-      lines: [{ usageClass: 'web_search', units: 3, rate: null, chargedAs: null }],
-      fallbacks: [{ usageClass: 'web_search', chargedAs: null }],
-    });
-  });
-
-  it('prices what another model used at that model’s price, and at the own one where it is not known', () => {
-    const other = {
-      model: 'judge',
-      usage: { output: 1_000_000 },
-      prices: { rates: { output: perMillion('7') } },
-    };
-    const { amount, lines } = chargeUsed(
-      { usage: { output: 1_000_000 }, otherModels: [other, { ...other, model: 'unknown', prices: null }] },
-      { rates: small },
-      unitMultiplierPpm,
-    );
-    expect(formatAmount(amount)).toBe('11');
-    expect(lines.map(({ model }) => model)).toEqual([null, 'judge', 'unknown']);
-  });
 });
 
 const list: PriceList = {
@@ -154,7 +84,7 @@ describe('the rates of a price list', () => {
   });
 
   it('are chosen by the prompt with all that was read from a cache', () => {
-    const { lines, aboveInputTokens } = chargeUsed(
+    const { lines, aboveInputTokens } = charge(
       { usage: { input: 1, cache_read: 200_000, output: 1 } },
       list,
       unitMultiplierPpm,
@@ -197,7 +127,7 @@ describe('a hold', () => {
         const bounds = holdRates([given], expecting(tokens, { serviceTier: asked }));
         const hold = worstCharge(tokens, outputTokens(used), bounds, unitMultiplierPpm);
         const serviceTier = served ? asked : null;
-        const { amount } = chargeUsed({ usage: used, serviceTier }, given, unitMultiplierPpm);
+        const { amount } = charge({ usage: used, serviceTier }, given, unitMultiplierPpm);
         expect(amount <= hold).toBe(true);
       }),
       { numRuns: 2_000 },

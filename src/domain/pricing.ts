@@ -1,12 +1,5 @@
-import { divideHalfEven, divideUp, type NanoUsd, nano, type Rate } from './money.ts';
-import {
-  inputClasses,
-  inputTokens,
-  type ModelUsage,
-  outputClasses,
-  type Usage,
-  type UsageClass,
-} from './usage.ts';
+import { divideUp, type NanoUsd, nano, type Rate } from './money.ts';
+import { inputClasses, outputClasses, type Usage, type UsageClass } from './usage.ts';
 
 /** Prices by usage class, in nano per 1,000,000 units. A class that is absent has no price of its own. */
 export type Rates = Readonly<Partial<Record<UsageClass, Rate>>>;
@@ -37,24 +30,6 @@ export interface RateCard extends PriceList {
   readonly effectiveFromMs: number;
 }
 
-/** A class that occurred without a price of its own: what it was charged as, or null where nothing fits. */
-export interface RateFallback {
-  readonly usageClass: UsageClass;
-  readonly chargedAs: UsageClass | null;
-}
-
-/** One class of a charge: units times rate. */
-export interface ChargeLine {
-  readonly usageClass: UsageClass;
-  readonly units: number;
-  /** Nano per 1,000,000 units; null where no price fits, and nothing was charged. */
-  readonly rate: Rate | null;
-  /** The class whose rate it is: another one than `usageClass` where that has none. */
-  readonly chargedAs: UsageClass | null;
-  /** The model that used it, where it isn't the one that was asked for. */
-  readonly model: string | null;
-}
-
 /** Which of a model's prices were taken. */
 export interface Selection {
   readonly rates: Rates;
@@ -66,29 +41,11 @@ export interface Selection {
   readonly serviceTierIsPriced: boolean;
 }
 
-export interface Charge extends Omit<Selection, 'rates'> {
-  readonly amount: NanoUsd;
-  /** The rates of the model that was asked for, as they were selected. */
-  readonly rates: Rates;
-  readonly lines: readonly ChargeLine[];
-  readonly fallbacks: readonly RateFallback[];
-}
-
-/** What is to be priced. */
-export interface Used {
-  readonly usage: Usage;
-  /** What other models used, not part of `usage`; their prices, or null to take those of the model itself. */
-  readonly otherModels?: readonly (ModelUsage & { readonly prices: PriceList | null })[];
-  /** As upstream names it; null where it says nothing. */
-  readonly serviceTier?: string | null;
-  /** As the client asked for it: only where upstream says nothing, and never to make it cheaper. */
-  readonly askedServiceTier?: string | null;
-}
-
 /** Parts per million: what a tenant pays of the listed price; 1,000,000 is the price itself. */
 export const unitMultiplierPpm = 1_000_000n;
 
-const unitsPerRate = 1_000_000n;
+/** How many units a rate is for. */
+export const unitsPerRate = 1_000_000n;
 
 /** A class without a price is charged as its plain sibling, never silently as nothing. */
 const fallbackClass: Readonly<Partial<Record<UsageClass, UsageClass>>> = {
@@ -119,12 +76,13 @@ export function serviceTierName(tier: string | null | undefined): string | null 
   return standardTiers.has(name) ? null : name;
 }
 
-interface FoundRate {
+export interface FoundRate {
   readonly rate: Rate;
   readonly usageClass: UsageClass;
 }
 
-function findRate(rates: Rates, usageClass: UsageClass): FoundRate | null {
+/** The rate of a class, or of the nearest sibling that has one; null where none has. */
+export function findRate(rates: Rates, usageClass: UsageClass): FoundRate | null {
   let candidate: UsageClass | undefined = usageClass;
   while (candidate !== undefined) {
     const rate: Rate | undefined = rates[candidate];
@@ -169,54 +127,6 @@ export function selectRates(prices: PriceList, promptTokens: number, serviceTier
     serviceTier: name,
     serviceTierIsPriced: name === null || own !== undefined,
   };
-}
-
-function linesOf(usage: Usage, rates: Rates, model: string | null): ChargeLine[] {
-  return Object.entries(usage).flatMap(([usageClass, units]) => {
-    if (units === undefined || units === 0) return [];
-    const found = findRate(rates, usageClass);
-    // A model without a price per request is the normal case, not a missing price.
-    if (found === null && usageClass === 'requests') return [];
-    return [{ usageClass, units, rate: found?.rate ?? null, chargedAs: found?.usageClass ?? null, model }];
-  });
-}
-
-/**
- * The exact charge of lines: units times rates, summed, times the multiplier, divided once, half to even.
- * @param multiplierPpm the tenant's multiplier in parts per million
- */
-export function amountOf(
-  lines: readonly Pick<ChargeLine, 'units' | 'rate'>[],
-  multiplierPpm: bigint,
-): NanoUsd {
-  let scaled = 0n;
-  for (const { units, rate } of lines) scaled += BigInt(units) * (rate ?? 0n);
-  return nano(divideHalfEven(scaled * multiplierPpm, unitsPerRate * unitMultiplierPpm));
-}
-
-/**
- * Prices what was used: at the rates for the length of its prompt and for what served it. Where upstream
- * doesn't say what did, it may have ignored what was asked for: the dearer of that and the standard tier is
- * charged, as the hold was.
- */
-export function charge(used: Used, prices: PriceList, multiplierPpm: bigint): Charge {
-  const { serviceTier = null, askedServiceTier = null } = used;
-  const served = chargeAt(used, prices, multiplierPpm, serviceTier);
-  if (serviceTier !== null || serviceTierName(askedServiceTier) === null) return served;
-  const asked = chargeAt(used, prices, multiplierPpm, askedServiceTier);
-  return asked.amount >= served.amount ? asked : served;
-}
-
-function chargeAt(used: Used, prices: PriceList, multiplierPpm: bigint, serviceTier: string | null): Charge {
-  const selected = selectRates(prices, inputTokens(used.usage), serviceTier);
-  const lines = linesOf(used.usage, selected.rates, null);
-  for (const { model, usage, prices: own } of used.otherModels ?? []) {
-    lines.push(...linesOf(usage, selectRates(own ?? prices, inputTokens(usage), serviceTier).rates, model));
-  }
-  const fallbacks = lines
-    .filter(({ usageClass, chargedAs }) => chargedAs !== usageClass)
-    .map(({ usageClass, chargedAs }) => ({ usageClass, chargedAs }));
-  return { ...selected, amount: amountOf(lines, multiplierPpm), lines, fallbacks };
 }
 
 /** The dearest rate among classes: a hold is placed before it is known which of them will occur. */

@@ -1,5 +1,5 @@
+import { amountOf, type Charge, type ChargeLine } from './charge.ts';
 import type { NanoUsd, Rate } from './money.ts';
-import { amountOf, type Charge, type ChargeLine } from './pricing.ts';
 import type { UsageClass } from './usage.ts';
 
 /** How a charge came about, kept with its transaction: whoever has it can do the sum again by hand. */

@@ -1,7 +1,7 @@
+import type { Charge } from '../domain/charge.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { ErrorCode } from '../domain/errors.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
-import type { Charge } from '../domain/pricing.ts';
 import type { Outcome, UsageRecord } from '../domain/transaction.ts';
 import type { MeteredUsage } from '../domain/usage.ts';
 import type { RequestSummary } from '../observability/observer.ts';

@@ -1,6 +1,7 @@
 import type { AnswerReading } from '../dialects/dialect.ts';
+import { charge, type Used } from '../domain/charge.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import { charge, type PriceList, type Used, unitMultiplierPpm } from '../domain/pricing.ts';
+import { type PriceList, unitMultiplierPpm } from '../domain/pricing.ts';
 import { receiptOf } from '../domain/receipt.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { addUsage, inputTokens, outputTokens } from '../domain/usage.ts';

@@ -1,6 +1,7 @@
 import { findProvider } from '@pydantic/genai-prices';
 import { describe, expect, it, vi } from 'vitest';
-import { charge, unitMultiplierPpm } from '../domain/pricing.ts';
+import { charge } from '../domain/charge.ts';
+import { unitMultiplierPpm } from '../domain/pricing.ts';
 import { builtInModels, builtInPrice } from './genai-prices.ts';
 
 const at = (moment: string) => Date.parse(moment);

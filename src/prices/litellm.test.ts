@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { charge } from '../domain/charge.ts';
 import { decodePriceList, encodePriceList } from '../domain/price-list-json.ts';
-import { charge, type PriceList, unitMultiplierPpm } from '../domain/pricing.ts';
+import { type PriceList, unitMultiplierPpm } from '../domain/pricing.ts';
 import { NoPriceMapError, readLiteLlmMap } from './litellm.ts';
 import { readEntry } from './litellm-entry.ts';
 

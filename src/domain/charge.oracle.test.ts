@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { charge } from './charge.ts';
 import type { Rate } from './money.ts';
-import { charge, type PriceList, type Rates, type RateTier } from './pricing.ts';
+import type { PriceList, Rates, RateTier } from './pricing.ts';
 import { decodeReceipt, encodeReceipt, receiptAmount, receiptOf } from './receipt.ts';
 import type { Usage } from './usage.ts';
 
