@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { clientGonePolicies, type Route, type ServedModel } from '../catalog/catalog.ts';
+import { bookPriceOf, clientGonePolicies, type Route, type ServedModel } from '../catalog/catalog.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import type { UpstreamId } from '../domain/ids.ts';
 import { type AdminCall, type AdminDependencies, adminCall, ok } from './admin-call.ts';
@@ -35,14 +35,8 @@ type NewModelBody = z.output<typeof newModel>;
 export function modelCalls(dependencies: AdminDependencies): readonly AdminCall[] {
   const { catalog, clock } = dependencies;
   const params = members({ model: modelName });
-  const shown = async (model: ServedModel) => {
-    const [first] = model.targets.toSorted((a, b) => a.route.priority - b.route.priority);
-    const published =
-      first === undefined
-        ? undefined
-        : await catalog.findPrice(first.upstream.provider, first.route.upstreamModel);
-    return modelJson(model, published, clock.now());
-  };
+  const shown = async (model: ServedModel) =>
+    modelJson(model, await bookPriceOf(model, catalog), clock.now());
   return [
     adminCall({
       method: 'PUT',

@@ -122,6 +122,16 @@ export interface Catalog {
   listModels(): Promise<readonly ServedModel[]>;
 }
 
+/** The price book's price of the model's first route, whichever route a request takes: one model, one price. */
+export async function bookPriceOf(
+  { targets }: ServedModel,
+  catalog: Catalog,
+): Promise<BookPrice | undefined> {
+  const [first] = targets.toSorted((a, b) => a.route.priority - b.route.priority);
+  if (first === undefined) return undefined;
+  return await catalog.findPrice(first.upstream.provider, first.route.upstreamModel);
+}
+
 export interface NewApiKey {
   readonly id: ApiKeyId;
   readonly tenantId: TenantId;

@@ -218,6 +218,24 @@ export function affordableOutput(
   return tokens > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(tokens);
 }
 
+/**
+ * The same prices; of the classes named here, one that has no standard rate gets that of another list, so
+ * that it is neither given away nor charged as its sibling.
+ */
+export function withMissingRates(
+  prices: PriceList,
+  other: PriceList | undefined,
+  classes: readonly UsageClass[],
+): PriceList {
+  const added = classes.flatMap((usageClass) => {
+    const rate = other?.rates[usageClass];
+    return rate === undefined || prices.rates[usageClass] !== undefined ? [] : [[usageClass, rate]];
+  });
+  return added.length === 0
+    ? prices
+    : { ...prices, rates: { ...prices.rates, ...Object.fromEntries(added) } };
+}
+
 /** The card in force at `nowMs`: of those that have begun, the one that began last. */
 export function rateCardAt(cards: readonly RateCard[], nowMs: number): RateCard | undefined {
   let current: RateCard | undefined;

@@ -1,8 +1,15 @@
-import type { ApiKey, BookPrice, Catalog, DialectName, ServedModel, Target } from '../catalog/catalog.ts';
+import {
+  type ApiKey,
+  bookPriceOf,
+  type Catalog,
+  type DialectName,
+  type ServedModel,
+  type Target,
+} from '../catalog/catalog.ts';
 import type { DialectRequest } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
-import { type PriceList, rateCardAt } from '../domain/pricing.ts';
+import { type PriceList, rateCardAt, withMissingRates } from '../domain/pricing.ts';
 import { toolUnits } from '../domain/usage.ts';
 
 export interface ResolveOptions {
@@ -47,9 +54,11 @@ export async function resolve(
     const message = `There is no model "${modelName}" here for this API. GET /v1/models lists those that there are.`;
     return refusal('MODEL_NOT_FOUND', message, { param: 'model' });
   }
-  const published = await publishedPrice(model, catalog);
+  const published = await bookPriceOf(model, catalog);
   const card = rateCardAt(model.rateCards, clock.now());
-  const prices = card === undefined ? published?.prices : withToolPrices(card, published);
+  // What a card leaves out of tools is at its published price: a unit without a price would be given away.
+  const prices =
+    card === undefined ? published?.prices : withMissingRates(card, published?.prices, toolUnits);
   if (prices === undefined) {
     const message = `The model "${modelName}" has no price yet, so it is not served.`;
     return refusal('MODEL_NOT_PRICED', message, { param: 'model' });
@@ -75,35 +84,10 @@ function otherModelsRefusal(names: readonly string[]): Refusal | null {
   return refusal('REQUEST_INVALID', message);
 }
 
-/** What a card leaves out of tools is at its published price: a unit without a price would be given away. */
-function withToolPrices(card: PriceList, published: BookPrice | undefined): PriceList {
-  if (published === undefined) return card;
-  const missing = toolUnits.filter((unit) => card.rates[unit] === undefined);
-  const added = missing.flatMap((unit) => {
-    const rate = published.prices.rates[unit];
-    return rate === undefined ? [] : [[unit, rate]];
-  });
-  return added.length === 0 ? card : { ...card, rates: { ...card.rates, ...Object.fromEntries(added) } };
-}
-
-/** The published price of the model's first route, whichever route the request takes: one model, one price. */
-export async function publishedPrice(
-  { targets }: ServedModel,
-  catalog: Catalog,
-): Promise<BookPrice | undefined> {
-  const [first, ...others] = targets;
-  if (first === undefined) return undefined;
-  const { upstream, route } = others.reduce(
-    (best, target) => (target.route.priority < best.route.priority ? target : best),
-    first,
-  );
-  return await catalog.findPrice(upstream.provider, route.upstreamModel);
-}
-
 /** Whether a model has a price at this moment, so that it is served. */
 export async function isPriced(model: ServedModel, catalog: Catalog, nowMs: number): Promise<boolean> {
   return (
-    rateCardAt(model.rateCards, nowMs) !== undefined || (await publishedPrice(model, catalog)) !== undefined
+    rateCardAt(model.rateCards, nowMs) !== undefined || (await bookPriceOf(model, catalog)) !== undefined
   );
 }
 

@@ -1,6 +1,6 @@
 import type { BookPrice, Catalog, CatalogStore } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
-import type { Rates } from '../domain/pricing.ts';
+import { withMissingRates } from '../domain/pricing.ts';
 import { type UsageClass, unitClasses } from '../domain/usage.ts';
 import { builtInPrice } from './genai-prices.ts';
 import { providerName } from './provider-names.ts';
@@ -41,12 +41,5 @@ const keptClasses: readonly UsageClass[] = [...unitClasses, 'cache_read_audio'];
  * one, which would be free without a price, and audio read from a cache, which would be charged as text.
  */
 export function withUnitsOf<P extends BookPrice>(builtIn: BookPrice | undefined, imported: P): P {
-  const { rates } = imported.prices;
-  const missing: Rates = Object.fromEntries(
-    keptClasses.flatMap((usageClass) => {
-      const rate = builtIn?.prices.rates[usageClass];
-      return rate === undefined || rates[usageClass] !== undefined ? [] : [[usageClass, rate]];
-    }),
-  );
-  return { ...imported, prices: { ...imported.prices, rates: { ...rates, ...missing } } };
+  return { ...imported, prices: withMissingRates(imported.prices, builtIn?.prices, keptClasses) };
 }
