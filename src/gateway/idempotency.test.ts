@@ -60,6 +60,19 @@ describe('a repeat of an open Idempotency-Key', () => {
     expect(again.code).toBe('REQUEST_ALREADY_BILLED');
   });
 
+  it('is the same request with another secret in its query, and another one with anything else there', async () => {
+    const serveWith = async (query: string) => {
+      const keyed = requestOf(given.tenant.apiKey, '', {}, { 'idempotency-key': 'query' });
+      const client = new RecordedClient();
+      const call = { ...keyed.call, query: new URLSearchParams(query) };
+      await given.parts.pipeline().serve({ ...keyed, call }, client);
+      return client.code;
+    };
+    await serveWith('token=one&user=a');
+    expect(await serveWith('token=two&user=a')).toBe('REQUEST_ALREADY_BILLED');
+    expect(await serveWith('token=two&user=b')).toBe('IDEMPOTENCY_CONFLICT');
+  });
+
   it('may run again where the first never got a row', async () => {
     const keyed = () => requestOf(given.tenant.apiKey, '', {}, { 'idempotency-key': 'free' });
     const gone = new RecordedClient();

@@ -9,6 +9,7 @@ import {
   type RequestHash,
   type TransactionId,
 } from '../domain/ids.ts';
+import { withoutSecrets } from '../domain/secret-parameters.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
@@ -115,13 +116,9 @@ function refuse(client: Client, progress: Progress, refused: Refusal): void {
   client.end();
 }
 
-/** Parameters by which some clients send their secret, which may change while the request stays the same. */
-const secretParameters = ['key', 'api_key', 'access_token'];
-
 /** What tells a repeat from another request. The path tells only where a part of it is the client's choice. */
 function requestHashOf({ name, paths }: Dialect, { path, query, body }: ClientCall): RequestHash {
-  const parameters = new URLSearchParams(query);
-  for (const secret of secretParameters) parameters.delete(secret);
+  const parameters = withoutSecrets(query);
   const isFixed = paths.includes(path) && parameters.size === 0;
   return isFixed ? hashRequest(name, body) : hashRequest(name, path, parameters.toString(), body);
 }

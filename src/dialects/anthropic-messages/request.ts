@@ -1,4 +1,5 @@
 import type { Refusal } from '../../domain/errors.ts';
+import { withoutSecrets } from '../../domain/secret-parameters.ts';
 import type { Usage } from '../../domain/usage.ts';
 import type { Countable } from '../../tokenizer/tokenizer.ts';
 import type { ClientCall, DialectRequest, UpstreamChanges, UpstreamRequest } from '../dialect.ts';
@@ -77,12 +78,8 @@ export function readCountRequest(call: ClientCall): DialectRequest | Refusal {
   return findWrongMember(parsed.value) ?? new CountTokensRequest(call, parsed, '/v1/messages/count_tokens');
 }
 
-/** Parameters that carry a secret in other APIs: one that a client sent for us is not for a provider's log. */
-const secretParameters = ['key', 'api_key', 'apikey', 'access_token', 'token'];
-
 function pathWith(path: string, query: URLSearchParams): string {
-  const kept = new URLSearchParams(query);
-  for (const name of secretParameters) kept.delete(name);
+  const kept = withoutSecrets(query);
   return kept.size === 0 ? path : `${path}?${kept}`;
 }
 

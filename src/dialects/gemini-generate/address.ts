@@ -1,4 +1,5 @@
 import { type Refusal, refusal } from '../../domain/errors.ts';
+import { withoutSecrets } from '../../domain/secret-parameters.ts';
 import { invalid, wrongModel } from '../request-body.ts';
 
 /** Google's own clients differ in the version that they take by default: v1beta for long, and v1 of late. */
@@ -24,9 +25,6 @@ export interface Address {
   readonly asksEvents: boolean;
 }
 
-/** Google takes secrets in the query too: they are the client's for us, and none of upstream's business. */
-const secretParameters: ReadonlySet<string> = new Set(['key', '$key', 'access_token', 'oauth_token']);
-
 /** They leave out parts of the answer, its usage among them, or wrap it into something that isn't JSON. */
 const hidingParameters = ['fields', '$fields', 'callback', '$callback'];
 
@@ -46,7 +44,7 @@ export function readAddress(path: string, query: URLSearchParams): Address | Ref
     version,
     model,
     method,
-    query: forUpstream(query),
+    query: withoutSecrets(query).toString(),
     asksEvents: asksEvents(query),
   };
 }
@@ -73,10 +71,6 @@ function wrongParameter(query: URLSearchParams): Refusal | null {
   const format = formatsOf(query).find((value) => !meteredFormat.test(value));
   if (format === undefined) return null;
   return invalid(`The parameter "alt" must be "json" or "sse", not "${format.slice(0, 40)}".`, 'alt');
-}
-
-function forUpstream(query: URLSearchParams): string {
-  return new URLSearchParams([...query].filter(([name]) => !secretParameters.has(name))).toString();
 }
 
 /** Below a base URL without a version. A tuned model has a collection of its own, which its name starts with. */
