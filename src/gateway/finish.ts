@@ -6,7 +6,7 @@ import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { finishStream } from './finish-stream.ts';
 import { contentTypeOf } from './headers.ts';
 import { isJson, readWhole } from './relay.ts';
-import { amountHeaders, sendWhole } from './respond.ts';
+import { amountHeaders, isForClient, sendWhole } from './respond.ts';
 import { settle, voidIt } from './settle.ts';
 import { timedOut, tooLarge, unavailable, unreadable, unreadableAnswer } from './upstream-refusals.ts';
 
@@ -43,11 +43,11 @@ async function finishRefused(
 ): Promise<Refusal | null> {
   const body = await readBody(response, options.maxAnswerBytes);
   await voidIt(exchange, 'upstream_refused', `upstream: status ${response.status}`, options);
-  // A redirect would lead the client past the bill. A page that isn't JSON comes from something in between:
-  // its status may still matter, to a client that is too fast or too large, and its words never do.
-  if (body === null || typeof body === 'string' || response.status < 400) return unavailable;
-  if (isJson(body)) sendWhole(exchange, response, body, {});
-  else if (response.status >= 500) return unavailable;
+  if (body === null || typeof body === 'string') return unavailable;
+  const { status } = response;
+  if (isForClient(status, body)) sendWhole(exchange, response, body, {});
+  else if (status < 400 || status >= 500) return unavailable;
+  // The words of something in between never matter; its status may, to a client that is too fast or too large.
   else
     sendWhole(exchange, response, exchange.dialect.errorBody(unreadable), {
       'content-type': 'application/json',

@@ -3,6 +3,7 @@ import type { UpstreamResponse } from '../upstream/upstream.ts';
 import type { Charged, NotCharged } from './commit.ts';
 import type { Exchange } from './exchange.ts';
 import { headersForClient } from './headers.ts';
+import { isJson } from './relay.ts';
 import type { ResponseHeaders } from './request.ts';
 
 /** What it cost, where that is known in time. */
@@ -14,9 +15,20 @@ export function amountHeaders(settled: Charged | NotCharged | null): ResponseHea
   };
 }
 
+/** All that answering needs of an exchange, or of a request that has none because it is free. */
+type Answering = Pick<Exchange, 'client' | 'progress'>;
+
+/**
+ * Whether upstream's own answer is the client's. A redirect isn't: it would lead the client past the bill.
+ * Nor is a page that isn't JSON: it comes from something in between.
+ */
+export function isForClient(status: number, body: Buffer): boolean {
+  return status >= 200 && (status < 300 || status >= 400) && isJson(body);
+}
+
 /** Sends upstream's head, less what is not the client's business, with what identifies the request. */
 export function startAnswer(
-  { client, progress }: Exchange,
+  { client, progress }: Answering,
   response: UpstreamResponse,
   more: ResponseHeaders,
 ): void {
@@ -30,12 +42,12 @@ export function startAnswer(
 
 /** Answers with a body that is there as a whole. */
 export function sendWhole(
-  exchange: Exchange,
+  answering: Answering,
   response: UpstreamResponse,
   body: Buffer,
   more: ResponseHeaders,
 ): void {
-  if (exchange.client.gone.aborted) return;
-  startAnswer(exchange, response, { ...more, 'content-length': String(body.length) });
-  exchange.client.end(body);
+  if (answering.client.gone.aborted) return;
+  startAnswer(answering, response, { ...more, 'content-length': String(body.length) });
+  answering.client.end(body);
 }
