@@ -1,10 +1,11 @@
+import type { Target } from '../catalog/catalog.ts';
 import type { AnswerReading } from '../dialects/dialect.ts';
 import { charge, type Used } from '../domain/charge.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type PriceList, unitMultiplierPpm } from '../domain/pricing.ts';
 import { receiptOf } from '../domain/receipt.ts';
 import type { Outcome } from '../domain/transaction.ts';
-import { addUsage, inputTokens, outputTokens } from '../domain/usage.ts';
+import { addUsage, inputTokens, outputTokens, type Usage } from '../domain/usage.ts';
 import type { Charged, NotCharged } from './commit.ts';
 import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { meter } from './meter.ts';
@@ -29,45 +30,57 @@ export async function settle(
     options.observer.fault('reading usage', new Error('a count that is none'), open.traceId),
   );
   const { upstream, route } = forwarded.target;
-  const metered = await meter({ request, upstreamModel: route.upstreamModel, reading, complete }, options);
-  const otherModels = reading.otherModels.map(({ model, usage }) => ({ model: storable(model), usage }));
-  const others =
-    (await within(pricesOfOthers(otherModels, upstream.provider, options), priceWaitMs)) ??
-    otherModels.map((other) => ({ ...other, prices: null, costPrices: null }));
+  const own = await meter({ request, upstreamModel: route.upstreamModel, reading, complete }, options);
+  const { others, ownCost } = await findPrices(forwarded.target, reading, options);
   const used = {
-    usage: metered.usage,
+    usage: own.usage,
     otherModels: others,
     serviceTier: reading.serviceTier === null ? null : storable(reading.serviceTier),
     askedServiceTier: request.serviceTier === null ? null : storable(request.serviceTier),
   };
   const charged = charge(used, open.prices, open.terms.rateMultiplierPpm);
-  const ownCost = await within(costPrices(forwarded.target, options), priceWaitMs);
+  const usage = others.reduce((sum, other) => addUsage(sum, other.usage), own.usage);
+  const metered = { usage, method: own.method };
+  if (complete) remember(reading.answerId, own.usage, options);
   const { statedCost, reported } = reading;
-  const total = {
-    usage: others.reduce((sum, { usage }) => addUsage(sum, usage), metered.usage),
-    method: metered.method,
-  };
-  if (complete && reading.answerId !== null) {
-    options.rememberedInput.remember(
-      reading.answerId,
-      inputTokens(metered.usage) + outputTokens(metered.usage),
-    );
-  }
-  const record = progress.record(outcome, reading.finishReason, reading.error);
   const commit = options.settlements.commit({
     tenantId: open.tenantId,
     traceId: open.traceId,
     transactionId: open.transactionId,
     amount: charged.amount,
-    metered: total,
+    metered,
     costAmount: costOf(used, ownCost) ?? statedCost,
     rates: charged.rates,
     receipt: receiptOf(charged, { statedCost, reported: keptUsage(reported) }),
     provider: upstream.provider,
-    record,
+    record: progress.record(outcome, reading.finishReason, reading.error),
   });
-  progress.committed(outcome, upstream.provider, total, charged);
+  progress.committed(outcome, upstream.provider, metered, charged);
   return await within(commit, options.commitWaitMs);
+}
+
+/** A price that can't be looked up in this time is gone without: the commit waits for it. */
+const priceWaitMs = 2_000;
+
+interface FoundPrices {
+  readonly others: readonly PricedModelUsage[];
+  /** What the provider charges us for the model that was asked for; null where nobody knows. */
+  readonly ownCost: PriceList | null;
+}
+
+/** All prices that what upstream says makes necessary, looked up at once so that they share one wait. */
+async function findPrices(
+  target: Target,
+  reading: AnswerReading,
+  options: ExchangeOptions,
+): Promise<FoundPrices> {
+  const otherModels = reading.otherModels.map(({ model, usage }) => ({ model: storable(model), usage }));
+  const [others, ownCost] = await Promise.all([
+    within(pricesOfOthers(otherModels, target.upstream.provider, options), priceWaitMs),
+    within(costPrices(target, options), priceWaitMs),
+  ]);
+  const unpriced = otherModels.map((other) => ({ ...other, prices: null, costPrices: null }));
+  return { others: others ?? unpriced, ownCost };
 }
 
 /** What the provider charges us; null where its prices aren't known, or not those of what served it. */
@@ -81,8 +94,10 @@ function costOf(
   return serviceTierIsPriced ? amount : null;
 }
 
-/** A price that can't be looked up in this time is gone without: the commit waits for it. */
-const priceWaitMs = 2_000;
+/** A request that goes on from an answer has all of it in its prompt. */
+function remember(answerId: string | null, usage: Usage, { rememberedInput }: ExchangeOptions): void {
+  if (answerId !== null) rememberedInput.remember(answerId, inputTokens(usage) + outputTokens(usage));
+}
 
 /** A provider's usage object is small; one that isn't, is not worth a row's space. */
 const longestKeptUsage = 16_384;
