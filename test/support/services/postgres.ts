@@ -1,16 +1,17 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { chown, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { existsSync } from 'node:fs';
+import { chown, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { postgresPrograms, programPath } from './find-programs.ts';
+import { freePort } from './free-port.ts';
+import { startServerProcess } from './server-process.ts';
+import { waitUntil } from './wait-until.ts';
 
 const run = promisify(execFile);
-const oldestMajor = 15;
 const readyWithinMs = 30_000;
 const isRoot = process.getuid?.() === 0;
 
@@ -19,6 +20,7 @@ export interface PostgresService {
   /** Of its database `postgres`. */
   readonly url: string;
   urlOf(database: string): string;
+  readonly isRunning: boolean;
   /** Ends it at once, as a crash would; its data stay. */
   crash(): Promise<void>;
   /** Starts it again on the same port. */
@@ -26,7 +28,7 @@ export interface PostgresService {
   /** Stops every process of it without a word to anyone, until `thaw`. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
-  /** Ends it and removes its data. */
+  /** Ends it, and removes its data unless they are meant to stay. */
   stop(): Promise<void>;
 }
 
@@ -45,73 +47,6 @@ async function account(): Promise<Account> {
   throw new Error('Postgres does not run as root, and there is no account "postgres" or "nobody" here.');
 }
 
-async function candidates(): Promise<readonly string[]> {
-  const debian = '/usr/lib/postgresql';
-  const versions = await readdir(debian).catch(() => []);
-  const newestFirst = versions.sort((a, b) => Number(b) - Number(a));
-  return [
-    ...(process.env.PATH ?? '').split(delimiter),
-    ...newestFirst.map((version) => join(debian, version, 'bin')),
-  ];
-}
-
-/** The folder of a Postgres that is new enough, with what makes a database cluster. */
-async function findBinaries(): Promise<string | null> {
-  for (const folder of await candidates()) {
-    const files = await readdir(folder).catch(() => [] as string[]);
-    if (!files.includes('postgres') || !files.includes('initdb')) continue;
-    const { stdout } = await run(join(folder, 'postgres'), ['--version']);
-    if (Number(/(\d+)/.exec(stdout)?.[1]) >= oldestMajor) return folder;
-  }
-  return null;
-}
-
-async function installWhereItMay(): Promise<void> {
-  if (!isRoot) return;
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const apt = (...args: string[]) => run('apt-get', ['-qq', ...args], { env });
-  await apt('update').catch(() => undefined);
-  await apt('install', '-y', '--no-install-recommends', 'postgresql').catch(() => undefined);
-}
-
-async function binaries(): Promise<string> {
-  const found = await findBinaries();
-  if (found !== null) return found;
-  await installWhereItMay();
-  const installed = await findBinaries();
-  if (installed !== null) return installed;
-  throw new Error(
-    `The tests need Postgres ${oldestMajor} or newer (its programs "postgres" and "initdb") and found none: ` +
-      'install it with "apt-get install postgresql" or "brew install postgresql", or put its folder on the PATH.',
-  );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-async function waitForReady(url: string, child: ChildProcess, output: () => string): Promise<void> {
-  const deadline = Date.now() + readyWithinMs;
-  while (Date.now() < deadline && child.exitCode === null) {
-    const client = new Client({ connectionString: url });
-    client.on('error', () => undefined);
-    const ready = await client.connect().then(
-      () => true,
-      () => false,
-    );
-    await client.end().catch(() => undefined);
-    if (ready) return;
-    await sleep(25);
-  }
-  child.kill('SIGKILL');
-  throw new Error(`Postgres did not get ready:\n${output()}`);
-}
-
 /** The server and the processes that it has started for its connections. */
 async function processesOf(pid: number): Promise<readonly number[]> {
   const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', String(pid)]).catch(() => ({ stdout: '' }));
@@ -127,83 +62,133 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-const alwaysSet = [
-  'fsync=off',
-  'listen_addresses=127.0.0.1',
-  'unix_socket_directories=',
-  'max_connections=200',
-];
-const clusterFlags = '-U postgres -A trust -E UTF8 --locale=C --no-sync'.split(' ');
-
-interface Cluster {
-  readonly dataDir: string;
-  /** Starts its server, which takes connections when this resolves. */
-  start(): Promise<ChildProcess>;
-  urlOf(database: string): string;
-}
-
-async function createCluster(settings: readonly string[]): Promise<Cluster> {
-  const folder = await binaries();
-  const as = await account();
-  const dataDir = await mkdtemp(join(tmpdir(), 'tollgate-postgres-'));
-  if (as.uid !== undefined && as.gid !== undefined) await chown(dataDir, as.uid, as.gid);
-  const options = { ...as, cwd: dataDir, env: { PATH: process.env.PATH ?? '', LC_ALL: 'C' } };
-  await run(join(folder, 'initdb'), ['-D', dataDir, ...clusterFlags], options);
-  const port = await freePort();
-  const urlOf = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`;
-  const flags = [...alwaysSet, ...settings].flatMap((setting) => ['-c', setting]);
-  const start = async () => {
-    const args = ['-D', dataDir, '-p', String(port), ...flags];
-    const server = spawn(join(folder, 'postgres'), args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    server.stdout.on('data', (chunk) => (output += chunk));
-    server.stderr.on('data', (chunk) => (output += chunk));
-    await waitForReady(urlOf('postgres'), server, () => output);
-    return server;
-  };
-  return { dataDir, start, urlOf };
-}
+const alwaysSet = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'max_connections=200'];
+const clusterFlags = '-U postgres -A trust -E UTF8 --locale=C'.split(' ');
 
 /** Made for tests: it doesn't sync to disk, so it survives a crash of itself, not of the machine. */
 export async function startPostgres(settings: readonly string[] = []): Promise<PostgresService> {
-  const cluster = await createCluster(settings);
-  const remove = () => rm(cluster.dataDir, { recursive: true, force: true });
-  let server = await cluster.start().catch(async (error) => {
-    await remove();
+  const dataDir = await mkdtemp(join(tmpdir(), 'tollgate-postgres-'));
+  try {
+    await createCluster(dataDir, ['--no-sync']);
+    const port = await freePort();
+    return await runPostgres({ dataDir, port, settings: ['fsync=off', ...settings], isTemporary: true });
+  } catch (error) {
+    await rm(dataDir, { recursive: true, force: true });
     throw error;
-  });
+  }
+}
+
+/** One whose data stay, made where there are none yet; it syncs to disk as Postgres does by default. */
+export async function startKeptPostgres(dataDir: string, port: number): Promise<PostgresService> {
+  if (!existsSync(dataDir)) {
+    // Whoever is interrupted while making it must not leave half of it under its name.
+    const unfinished = `${dataDir}.new`;
+    await rm(unfinished, { recursive: true, force: true });
+    await createCluster(unfinished, []);
+    await rename(unfinished, dataDir);
+  }
+  return await runPostgres({ dataDir, port, settings: [], isTemporary: false });
+}
+
+async function createCluster(dataDir: string, flags: readonly string[]): Promise<void> {
+  const initdb = await programPath(postgresPrograms, 'initdb');
+  const as = await account();
+  await mkdir(dataDir, { recursive: true });
+  if (as.uid !== undefined && as.gid !== undefined) await chown(dataDir, as.uid, as.gid);
+  await run(initdb, ['-D', dataDir, ...clusterFlags, ...flags], { ...as, cwd: dataDir, env: environment() });
+}
+
+const environment = () => ({ PATH: process.env.PATH ?? '', LC_ALL: 'C' });
+
+interface RunPostgresOptions {
+  readonly dataDir: string;
+  readonly port: number;
+  readonly settings: readonly string[];
+  readonly isTemporary: boolean;
+}
+
+async function runPostgres({
+  dataDir,
+  port,
+  settings,
+  isTemporary,
+}: RunPostgresOptions): Promise<PostgresService> {
+  const program = await programPath(postgresPrograms);
+  const as = await account();
+  const urlOf = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`;
+  const flags = [...alwaysSet, ...settings].flatMap((setting) => ['-c', setting]);
+  const start = async () => {
+    const started = await startServerProcess({
+      program,
+      args: ['-D', dataDir, '-p', String(port), ...flags],
+      cwd: dataDir,
+      env: environment(),
+      // An immediate shutdown: nobody is waited for, and the next start recovers from the log.
+      endSignal: 'SIGQUIT',
+      ...as,
+      ...(isTemporary ? { temporaryFolder: dataDir } : {}),
+    });
+    const ready = {
+      what: `Postgres takes connections on port ${port}`,
+      isSo: () => takesConnections(urlOf('postgres')),
+      withinMs: readyWithinMs,
+      giveUp: started.requireRunning,
+    };
+    await waitUntil(ready).catch(async (error) => {
+      await started.end();
+      throw error;
+    });
+    return started;
+  };
+  let server = await start();
   const frozen = new Set<number>();
-  const thaw = () => {
+  const thaw = async () => {
     for (const pid of frozen) signal(pid, 'SIGCONT');
     frozen.clear();
   };
-  const end = async () => {
-    if (server.exitCode !== null || server.signalCode !== null) return;
-    thaw();
-    const exited = once(server, 'exit');
-    // An immediate shutdown: nobody is waited for, and the next start recovers from the log.
-    server.kill('SIGQUIT');
-    await exited;
+  const end = async (name?: NodeJS.Signals) => {
+    await thaw();
+    await server.end(name);
   };
   return {
-    url: cluster.urlOf('postgres'),
-    urlOf: cluster.urlOf,
-    crash: end,
+    url: urlOf('postgres'),
+    urlOf,
+    get isRunning() {
+      return server.isRunning;
+    },
+    crash: () => end(),
     restart: async () => {
-      server = await cluster.start();
+      await end();
+      server = await start();
     },
     freeze: async () => {
-      for (const pid of await processesOf(server.pid ?? 0)) {
+      for (const pid of await processesOf(server.pid)) {
         frozen.add(pid);
         signal(pid, 'SIGSTOP');
       }
     },
-    thaw: async () => thaw(),
+    thaw,
     stop: async () => {
-      await end();
-      await remove();
+      if (isTemporary) {
+        await end();
+        await rm(dataDir, { recursive: true, force: true });
+      } else {
+        // A fast shutdown: sessions are ended, and the next start has nothing to recover.
+        await end('SIGINT');
+      }
     },
   };
+}
+
+async function takesConnections(url: string): Promise<boolean> {
+  const client = new Client({ connectionString: url });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return true;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
 /** Runs one statement on a connection of its own. */

@@ -1,103 +1,131 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
+import { join } from 'node:path';
+import { programPath, redisPrograms } from './find-programs.ts';
+import { freePort } from './free-port.ts';
+import { startServerProcess } from './server-process.ts';
+import { waitUntil } from './wait-until.ts';
 
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
+  /** Another one after a restart. */
   readonly pid: number;
+  readonly isRunning: boolean;
+  /** Ends it at once, as a power switch would: what its settings don't persist is lost. */
+  crash(): Promise<void>;
+  /** Starts it again on the same port, with the same settings and what they have persisted. */
+  restart(): Promise<void>;
+  /** It keeps its connections and answers nobody, until `thaw`. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  /** Ends it and removes its folder. */
   stop(): Promise<void>;
 }
 
-const run = promisify(execFile);
+/** As in redis.conf. */
+export type RedisSettings = Readonly<Record<string, string>>;
+
 const startsWithinMs = 10_000;
+const answersWithinMs = 1_000;
 
-/** A Redis of the test's own on a free port of loopback, without persistence. `settings` as in redis.conf. */
-export async function startRedis(settings: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
-  const binary = await findRedisServer();
-  const directory = await mkdtemp(join(tmpdir(), 'tollgate-redis-'));
+/** A Redis of the test's own on a free port of loopback, without persistence unless `settings` ask for it. */
+export async function startRedis(settings: RedisSettings = {}): Promise<RedisServer> {
+  const folder = await newRedisFolder();
   const port = settings.port === undefined ? await freePort() : Number(settings.port);
-  const all = { bind: '127.0.0.1', port: `${port}`, dir: directory, save: '', appendonly: 'no', ...settings };
+  const all = { bind: '127.0.0.1', port: `${port}`, dir: folder, save: '', appendonly: 'no', ...settings };
   const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
-  const server = spawn(binary, args, { stdio: ['ignore', 'ignore', 'inherit'] });
-  // A test process that is killed must not leave it behind.
-  const kill = () => server.kill('SIGKILL');
-  process.once('exit', kill);
-  const stop = async () => {
-    process.off('exit', kill);
-    if (server.exitCode === null && server.signalCode === null) {
-      const ended = once(server, 'exit');
-      kill();
-      await ended;
-    }
-    await rm(directory, { recursive: true, force: true });
+  return await runRedis({ folder, port, args });
+}
+
+export function newRedisFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'tollgate-redis-'));
+}
+
+export interface RunRedisOptions {
+  /** Its own, removed at the end. */
+  readonly folder: string;
+  readonly port: number;
+  readonly args: readonly string[];
+}
+
+export async function runRedis({ folder, port, args }: RunRedisOptions): Promise<RedisServer> {
+  const remove = () => rm(folder, { recursive: true, force: true });
+  const start = async () => {
+    const program = await programPath(redisPrograms);
+    const started = await startServerProcess({
+      program,
+      args,
+      cwd: folder,
+      endSignal: 'SIGKILL',
+      temporaryFolder: folder,
+    });
+    const ready = {
+      what: `Redis takes commands on port ${port}`,
+      isSo: () => takesCommands(port),
+      withinMs: startsWithinMs,
+      giveUp: started.requireRunning,
+    };
+    await waitUntil(ready).catch(async (error) => {
+      await started.end();
+      throw error;
+    });
+    return started;
   };
-  try {
-    await once(server, 'spawn');
-    await acceptsConnections(port, server);
-  } catch (error) {
-    await stop();
+  let server = await start().catch(async (error) => {
+    await remove();
     throw error;
-  }
-  return { url: `redis://127.0.0.1:${port}`, port, pid: server.pid!, stop };
+  });
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    get pid() {
+      return server.pid;
+    },
+    get isRunning() {
+      return server.isRunning;
+    },
+    crash: () => server.end(),
+    restart: async () => {
+      await server.end();
+      server = await start();
+    },
+    freeze: async () => server.signal('SIGSTOP'),
+    thaw: async () => server.signal('SIGCONT'),
+    stop: async () => {
+      await server.end();
+      await remove();
+    },
+  };
 }
 
-/**
- * On the PATH, or installed from Debian's packages where that is permitted.
- * @throws Error that says what to install
- */
-async function findRedisServer(): Promise<string> {
-  const onPath = () =>
-    (process.env.PATH ?? '')
-      .split(delimiter)
-      .map((directory) => join(directory, 'redis-server'))
-      .find((path) => existsSync(path));
-  const found = onPath();
-  if (found !== undefined) return found;
-  const howTo = 'The tests need redis-server, version 7 or newer, on the PATH: apt-get install redis-server';
-  if (process.getuid?.() !== 0) throw new Error(howTo);
+/** One that asks for a password takes commands too; one that still reads its files does not. */
+async function takesCommands(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  socket.setTimeout(answersWithinMs, () => socket.destroy(new Error('no answer to PING')));
   try {
-    const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    await run('apt-get', ['update', '-qq'], { env: environment });
-    // The package would start a server of its own on the usual port, but for this policy.
-    const args = ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'];
-    await run('apt-get', args, { env: { ...environment, RUNLEVEL: '1' } });
-  } catch (error) {
-    throw new Error(`${howTo} (trying that failed)`, { cause: error });
+    socket.write('PING\r\n');
+    const [reply] = await once(socket, 'data');
+    return !String(reply).startsWith('-LOADING');
+  } finally {
+    socket.destroy();
   }
-  const installed = onPath();
-  if (installed === undefined) throw new Error(howTo);
-  return installed;
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+/** Starts them all at once: either all of them run then, or none. */
+export async function startTogether(
+  starts: readonly (() => Promise<RedisServer>)[],
+): Promise<readonly RedisServer[]> {
+  const outcomes = await Promise.allSettled(starts.map((start) => start()));
+  const servers = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed === undefined) return servers;
+  await stopTogether(servers);
+  throw failed.reason;
 }
 
-async function acceptsConnections(port: number, server: ChildProcess): Promise<void> {
-  const deadline = performance.now() + startsWithinMs;
-  while (performance.now() < deadline) {
-    if (server.exitCode !== null) throw new Error(`redis-server ended with exit code ${server.exitCode}`);
-    const socket = connect(port, '127.0.0.1');
-    try {
-      await once(socket, 'connect');
-      return;
-    } catch {
-      await sleep(20);
-    } finally {
-      socket.destroy();
-    }
-  }
-  throw new Error(`redis-server did not accept connections within ${startsWithinMs} ms`);
+export async function stopTogether(servers: readonly RedisServer[]): Promise<void> {
+  await Promise.all(servers.map((server) => server.stop()));
 }
