@@ -1,29 +1,24 @@
-import { Cluster, Redis } from 'ioredis';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Cluster, type Redis } from 'ioredis';
 import { Fault } from '../../domain/errors.ts';
+import { createClient, type RedisAddress, type RedisClient } from './client.ts';
 
-export type RedisClient = Redis | Cluster;
-
-export type RedisAddress =
-  /** `redis://` or, with TLS, `rediss://`, with password and database. */
-  | { readonly kind: 'single'; readonly url: string }
-  | {
-      readonly kind: 'cluster';
-      readonly nodes: readonly { readonly host: string; readonly port: number }[];
-      readonly password: string | null;
-    };
+export type { RedisAddress, RedisClient } from './client.ts';
 
 export interface RedisConnectOptions {
   readonly address: RedisAddress;
   /** How long a command is waited for. It may wait as long again behind the ones before it. */
   readonly commandTimeoutMs?: number;
-  /** Trouble with a connection; it is made again by itself. */
+  /**
+   * Trouble with a connection, which is made again by itself, and a server that isn't fit any more after that.
+   * Without passwords.
+   */
   readonly onError: (error: Error) => void;
 }
 
+const defaultCommandTimeoutMs = 1_000;
+const connectsWithinMs = 5_000;
 const firstRedisVersion = 7;
-const longestReconnectPauseMs = 1_000;
-/** A server that swallows commands without an answer so many timeouts long is connected to anew. */
-const silentTimeouts = 3;
 
 export function unavailable(cause: unknown): Fault {
   return new Fault('HOT_STATE_UNAVAILABLE', 'Hot state (Redis) is not available. Nothing was charged.', {
@@ -39,41 +34,102 @@ export class ReplyLost extends Fault {
 }
 
 /**
- * Connects, and checks that the server is fit to hold hot state. Commands that meet no connection fail at
- * once; those whose connection breaks are sent again once, which every script allows.
+ * Connects, and checks that the server is fit to hold hot state, now and after each time that it has
+ * connected again. Commands that meet no connection fail at once; those whose connection breaks are sent
+ * again once, which every script allows.
  * @throws Fault HOT_STATE_UNAVAILABLE when it can't be reached or isn't fit, with what to do about it
  */
 export async function connectRedis(options: RedisConnectOptions): Promise<RedisClient> {
-  const client = createClient(options);
-  client.on('error', options.onError);
+  const { address, commandTimeoutMs = defaultCommandTimeoutMs, onError } = options;
+  const client = createClient({ address, commandTimeoutMs });
+  const start = watchStart(client);
   try {
-    await client.connect();
+    await within(client.connect(), connectsWithinMs);
     await requireFit(client);
-    return client;
+    start.requireSound();
   } catch (error) {
     client.disconnect();
-    throw error instanceof Fault ? error : unavailable(error);
+    if (error instanceof Fault) throw error;
+    throw unusable(address, reasonOf(start.trouble ?? error));
+  }
+  client.on('error', (error: Error) => onError(withoutCommand(error)));
+  recheckFitness(client, onError);
+  return client;
+}
+
+/** What is told by events while it connects: the rejection itself only says that it didn't. */
+function watchStart(client: RedisClient) {
+  let error: Error | null = null;
+  let sentinelError: Error | null = null;
+  // Left in place: unheard, what comes after a start that failed would be printed, or end the process.
+  client.on('error', (it: Error) => {
+    error ??= it;
+  });
+  client.on('sentinelError', (it: Error) => {
+    sentinelError ??= it;
+  });
+  return {
+    get trouble() {
+      // That no sentinel could be asked says less than why the first one couldn't.
+      return sentinelError ?? error;
+    },
+    /** A database that isn't there is told, and then the first one is used. */
+    requireSound: () => {
+      if (error !== null) throw error;
+    },
+  };
+}
+
+/** With its reason in its message, for whoever starts the process. */
+export function unusable(address: RedisAddress, reason: string): Fault {
+  return new Fault(
+    'HOT_STATE_UNAVAILABLE',
+    `Redis ${placeOf(address)} can't be used as hot state: ${reason}`,
+  );
+}
+
+/** Where it is, without what opens it. */
+function placeOf(address: RedisAddress): string {
+  const list = (nodes: readonly { host: string; port: number }[]) =>
+    nodes.map(({ host, port }) => `${host}:${port}`).join(', ');
+  switch (address.kind) {
+    case 'single':
+      return `at ${new URL(address.url).host}`;
+    case 'sentinel':
+      return `"${address.name}" of the sentinels ${list(address.sentinels)}`;
+    case 'cluster':
+      return `Cluster at ${list(address.nodes)}`;
   }
 }
 
-function createClient({ address, commandTimeoutMs = 1_000 }: RedisConnectOptions): RedisClient {
-  const retryStrategy = (times: number) => Math.min(50 * 2 ** Math.min(times, 10), longestReconnectPauseMs);
-  const redisOptions = {
-    commandTimeout: commandTimeoutMs,
-    connectTimeout: commandTimeoutMs,
-    socketTimeout: silentTimeouts * commandTimeoutMs,
-    maxRetriesPerRequest: 1,
-  };
-  const common = { enableOfflineQueue: false, enableAutoPipelining: true, lazyConnect: true };
-  if (address.kind === 'single') {
-    return new Redis(address.url, { ...redisOptions, ...common, retryStrategy });
-  }
-  const { nodes, password } = address;
-  return new Cluster([...nodes], {
-    ...common,
-    clusterRetryStrategy: retryStrategy,
-    redisOptions: { ...redisOptions, ...(password === null ? {} : { password }) },
+/** What went wrong, in words; some errors only name others that say it. */
+export function reasonOf(error: unknown): string {
+  const { lastNodeError } = error as { lastNodeError?: unknown };
+  if (lastNodeError instanceof Error) return reasonOf(lastNodeError);
+  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
+  const message = error instanceof Error ? error.message : String(error);
+  if (message === 'Connection is closed.') return 'it takes no connection';
+  if (!message.includes('got an invalid reply: null')) return message;
+  return 'the sentinels know no master of this name (REDIS_SENTINEL_NAME)';
+}
+
+/** Errors carry the command that failed, and the first one of a connection carries the password. */
+export function withoutCommand(error: unknown): Error {
+  const { name, code } = error as NodeJS.ErrnoException;
+  return Object.assign(new Error(reasonOf(error)), { name, ...(code === undefined ? {} : { code }) });
+}
+
+async function within<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  const over = new AbortController();
+  const late = sleep(timeoutMs, undefined, { signal: over.signal }).then(() => {
+    throw new Error(`no answer within ${timeoutMs} ms`);
   });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    over.abort();
+    late.catch(() => undefined);
+  }
 }
 
 /** The servers that take writes. */
@@ -84,19 +140,58 @@ export function mastersOf(client: RedisClient): Redis[] {
 async function requireFit(client: RedisClient): Promise<void> {
   for (const node of mastersOf(client)) {
     // INFO and not CONFIG, which hosted Redis refuses.
-    const problem = unfitness(await node.info());
+    const info = await node.info();
+    const problem = isReplica(info) ? replicaTakesNoWrites : unfitness(info);
     if (problem !== null) throw new Fault('HOT_STATE_UNAVAILABLE', problem);
   }
 }
 
-/** What keeps a server from holding hot state, by its INFO; null where nothing does. */
-export function unfitness(info: string): string | null {
-  const fields = new Map(
+/** Another server may answer under the same address: a new one, or a replica that was promoted. */
+function recheckFitness(client: RedisClient, onError: (error: Error) => void): void {
+  const check = () => {
+    requireFit(client).catch((error) => {
+      // One that can't be reached says so itself.
+      if (error instanceof Fault) onError(error);
+    });
+  };
+  client.on('ready', check);
+  if (!(client instanceof Cluster)) return;
+  let known = namesOf(client);
+  client.on('refresh', () => {
+    const names = namesOf(client);
+    if (names === known) return;
+    known = names;
+    check();
+  });
+}
+
+function namesOf(client: RedisClient): string {
+  return mastersOf(client).map(nameOf).sort().join();
+}
+
+export function nameOf({ options }: Redis): string {
+  return `${options.host}:${options.port}`;
+}
+
+function fieldsOf(info: string): ReadonlyMap<string, string> {
+  return new Map(
     info.split('\r\n').map((line): [string, string] => {
       const colon = line.indexOf(':');
       return [line.slice(0, colon), line.slice(colon + 1)];
     }),
   );
+}
+
+export const replicaTakesNoWrites =
+  'This Redis is a replica and takes no writes. Name its master, or sentinels that know it.';
+
+export function isReplica(info: string): boolean {
+  return fieldsOf(info).get('role') === 'slave';
+}
+
+/** What keeps a server from holding hot state, by its INFO; null where nothing does. */
+export function unfitness(info: string): string | null {
+  const fields = fieldsOf(info);
   const version = fields.get('redis_version') ?? 'unknown';
   if (!(Number.parseInt(version, 10) >= firstRedisVersion)) {
     return `Redis ${firstRedisVersion} or newer is needed, this is version ${version}.`;

@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Cluster, type Redis } from 'ioredis';
+import { createSubscriber, type RedisAddress, type RedisClient, type RedisNode } from './client.ts';
+import { withoutCommand } from './connect.ts';
+
+export interface SubscriptionOptions {
+  readonly address: RedisAddress;
+  readonly channel: string;
+  /** In a Cluster, the nodes that are there now; those of the address, where none is known. */
+  readonly nodes: () => readonly RedisNode[];
+  /** Each time that listening begins: what was published before may have been missed. */
+  readonly onListening: () => void;
+  readonly onMessage: () => void;
+  /** Listening failed or ended; it begins again by itself. Without passwords. */
+  readonly onError: (error: Error) => void;
+  readonly commandTimeoutMs?: number;
+}
+
+export interface Subscription {
+  close(): Promise<void>;
+}
+
+/** A connection that died without a word is noticed after this long and the time of a command. */
+const pingEveryMs = 1_000;
+const firstPauseMs = 50;
+const longestPauseMs = 1_000;
+
+/** Listens to a channel on a connection of its own until it is closed, with a new one when one breaks. */
+export function subscribe(options: SubscriptionOptions): Subscription {
+  const closing = new AbortController();
+  const listening = listenAgainAndAgain(options, closing.signal);
+  return {
+    close: async () => {
+      closing.abort();
+      await listening;
+    },
+  };
+}
+
+async function listenAgainAndAgain(options: SubscriptionOptions, closed: AbortSignal): Promise<void> {
+  let failures = 0;
+  for (let attempt = 0; !closed.aborted; attempt++) {
+    const began = await listen(options, attempt, closed).catch((error: unknown) => {
+      if (!closed.aborted) options.onError(withoutCommand(error));
+      return false;
+    });
+    failures = began ? 0 : failures + 1;
+    await pause(Math.min(firstPauseMs * 2 ** failures, longestPauseMs), closed);
+  }
+}
+
+/** Ends with its connection. Returns whether it had begun, and rejects where it hadn't. */
+async function listen(options: SubscriptionOptions, attempt: number, closed: AbortSignal): Promise<boolean> {
+  const { address, channel, nodes, onListening, onMessage, onError, commandTimeoutMs = 1_000 } = options;
+  const known = address.kind === 'cluster' && nodes().length === 0 ? address.nodes : nodes();
+  const client = createSubscriber({ address, commandTimeoutMs }, known[attempt % known.length] ?? null);
+  let trouble: Error | null = null;
+  client.on('error', (error: Error) => {
+    trouble = error;
+  });
+  const lost = new AbortController();
+  client.once('end', () => lost.abort());
+  const stop = AbortSignal.any([lost.signal, closed]);
+  try {
+    client.on('message', onMessage);
+    await client.connect().catch((error) => {
+      throw trouble ?? error;
+    });
+    await client.subscribe(channel);
+    onListening();
+    await pingUntil(stop, client).catch((error) => onError(withoutCommand(trouble ?? error)));
+    return true;
+  } finally {
+    client.disconnect();
+  }
+}
+
+async function pingUntil(stop: AbortSignal, client: Redis): Promise<void> {
+  while (!stop.aborted) {
+    await client.ping();
+    await pause(pingEveryMs, stop);
+  }
+}
+
+async function pause(ms: number, until: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal: until }).catch(() => undefined);
+}
+
+/** The nodes of a Cluster as its client knows them; none of a Redis that isn't one. */
+export function nodesOf(client: RedisClient): readonly RedisNode[] {
+  if (!(client instanceof Cluster)) return [];
+  return client
+    .nodes()
+    .flatMap(({ options: { host, port } }) =>
+      host === undefined || port === undefined ? [] : [{ host, port }],
+    );
+}
