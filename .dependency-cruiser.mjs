@@ -51,6 +51,8 @@ export default {
       '^src/prices/genai-prices\\.ts$',
       interfaces,
     ]),
+    only('workers-import-domain', '^src/workers/', ['^src/(domain|workers)/']),
+    only('config-imports-itself', '^src/config(/|\\.ts$)', ['^src/config(/|\\.ts$)']),
     only('http-imports-gateway-and-admin', '^src/http/', ['^src/(domain|gateway|admin|http)/', interfaces]),
     {
       name: 'gateway-knows-no-web-framework',
@@ -73,8 +75,8 @@ export default {
     {
       name: 'only-main-imports-app',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/main\\.ts$', test] },
-      to: { path: '^src/app\\.ts$' },
+      from: { path: '^src/', pathNot: ['^src/(main|app)\\.ts$', '^src/app/', test] },
+      to: { path: '^src/app(/|\\.ts$)' },
     },
     { name: 'nobody-imports-main', severity: 'error', from: {}, to: { path: '^src/main\\.ts$' } },
   ],

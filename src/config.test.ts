@@ -8,6 +8,8 @@ describe('the environment', () => {
       port: 8000,
       databaseUrl: null,
       dataDir: './data',
+      redis: null,
+      workers: 1,
       adminToken: null,
       demo: true,
       providers: [],
@@ -62,8 +64,38 @@ describe('the environment', () => {
   });
 
   it('names every variable at fault in one go', () => {
-    const read = () => readConfig({ PORT: '70000', LOG_LEVEL: 'loud', REDIS_URL: 'redis://x', WORKERS: '2' });
+    const read = () => readConfig({ PORT: '70000', LOG_LEVEL: 'loud', REDIS_URL: 'http://x', WORKERS: '65' });
     expect(read).toThrow(ConfigError);
     for (const name of ['PORT', 'LOG_LEVEL', 'REDIS_URL', 'WORKERS']) expect(read).toThrow(name);
+  });
+});
+
+describe('several processes', () => {
+  const shared = { REDIS_URL: 'redis://cache', DATABASE_URL: 'postgres://db/ledger' };
+
+  it('are permitted on a Redis and a Postgres that they share', () => {
+    expect(readConfig({ ...shared, WORKERS: '64' }).workers).toBe(64);
+  });
+
+  it.each([
+    ['a Redis', { DATABASE_URL: shared.DATABASE_URL }, ['set REDIS_URL']],
+    ['a Postgres', { REDIS_URL: shared.REDIS_URL }, ['set DATABASE_URL']],
+    ['both', {}, ['set REDIS_URL', 'set DATABASE_URL']],
+  ])('are refused without %s, saying what to set', (_, environment, advice) => {
+    const read = () => readConfig({ ...environment, WORKERS: '2' });
+    for (const words of advice) expect(read).toThrow(words);
+    expect(read).toThrow(/^(WORKERS: .+\n?)+$/);
+  });
+
+  it.each(['0', '65', '1.5', 'many'])('are not %s', (workers) => {
+    expect(() => readConfig({ ...shared, WORKERS: workers })).toThrow(/^WORKERS: /);
+  });
+
+  it('need not be several: one takes Redis with the embedded ledger', () => {
+    expect(readConfig({ REDIS_URL: shared.REDIS_URL, WORKERS: '1' })).toMatchObject({
+      workers: 1,
+      databaseUrl: null,
+      redis: { kind: 'single' },
+    });
   });
 });

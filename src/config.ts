@@ -1,4 +1,11 @@
 import { z } from 'zod';
+import {
+  type RedisConfig,
+  redisOf,
+  redisProblems,
+  redisVariables,
+  withoutServiceLinks,
+} from './config/redis.ts';
 
 export interface ProviderConfig {
   readonly name: 'openai' | 'anthropic' | 'gemini';
@@ -13,6 +20,10 @@ export interface Config {
   readonly databaseUrl: string | null;
   /** Where the embedded ledger lives. */
   readonly dataDir: string;
+  /** Hot state in Redis; null: in memory. */
+  readonly redis: RedisConfig | null;
+  /** Processes that serve on the one port. */
+  readonly workers: number;
   /** Accepted beside the stored ones; null: one is made on the first start. */
   readonly adminToken: string | null;
   /** Whether a demo tenant and the simulated provider are set up. */
@@ -58,10 +69,6 @@ const databaseUrl = z
 
 /** Variables of DESIGN.md section 7 that this version can't honour yet: refused rather than ignored. */
 const notYet: Readonly<Record<string, (value: string) => string | null>> = {
-  REDIS_URL: () => 'Redis is not supported yet: leave it out to use hot state in memory',
-  REDIS_HOST: () => 'Redis is not supported yet: leave it out to use hot state in memory',
-  REDIS_CLUSTER_NODES: () => 'Redis is not supported yet: leave it out to use hot state in memory',
-  WORKERS: (value) => (value === '1' ? null : 'several processes need Redis, which is not supported yet'),
   BILLING_BLOCK_ON_INSUFFICIENT: (value) => (value === 'true' ? null : 'only "true" is supported yet'),
   BILLING_ALLOW_NEGATIVE: (value) => (value === 'false' ? null : 'only "false" is supported yet'),
 };
@@ -74,6 +81,8 @@ const environmentSchema = z.object({
   PORT: wholeNumber(0, 65_535).default(8000),
   DATABASE_URL: databaseUrl,
   DATA_DIR: z.string().min(1).default('./data'),
+  ...redisVariables,
+  WORKERS: wholeNumber(1, 64).default(1),
   ADMIN_TOKEN: optionalText.refine((token) => token === null || token.length >= 16, {
     error: 'has to be at least 16 characters long',
   }),
@@ -92,27 +101,31 @@ const environmentSchema = z.object({
 
 /**
  * The environment as a valid Config.
- * @throws ConfigError that names every variable at fault and what it may be.
+ * @throws ConfigError that names every variable at fault and what it may be, and never repeats a password.
  */
 export function readConfig(environment: Environment): Config {
-  const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const present = withoutServiceLinks(
+    Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== '')),
+  );
   const unsupported = Object.entries(notYet).flatMap(([name, check]) => {
     const value = present[name];
     const problem = value === undefined ? null : check(value);
     return problem === null ? [] : [`${name}: ${problem}`];
   });
   const parsed = environmentSchema.safeParse(present);
-  const problems = parsed.success
+  const malformed = parsed.success
     ? []
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  if (!parsed.success || unsupported.length > 0)
-    throw new ConfigError([...unsupported, ...problems].join('\n'));
+  const problems = [...unsupported, ...redisProblems(present), ...malformed];
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems.join('\n'));
   const { data } = parsed;
-  return {
+  const config: Config = {
     host: data.HOST,
     port: data.PORT,
     databaseUrl: data.DATABASE_URL,
     dataDir: data.DATA_DIR,
+    redis: redisOf(data),
+    workers: data.WORKERS,
     adminToken: data.ADMIN_TOKEN,
     demo: data.DEMO,
     providers: providersOf(data),
@@ -121,6 +134,22 @@ export function readConfig(environment: Environment): Config {
     logLevel: data.LOG_LEVEL,
     withoutEffect: withoutEffectYet.filter((name) => present[name] !== undefined),
   };
+  refuseUnsharedWorkers(config);
+  return config;
+}
+
+/** What one process alone has, several can't work with. */
+function refuseUnsharedWorkers({ workers, redis, databaseUrl }: Config): void {
+  if (workers === 1) return;
+  const missing = [
+    ...(redis === null
+      ? ['several processes share hot state in Redis: set REDIS_URL too (or another of the REDIS_ variables)']
+      : []),
+    ...(databaseUrl === null
+      ? ['the embedded ledger belongs to one process: set DATABASE_URL too, to keep the ledger in Postgres']
+      : []),
+  ];
+  if (missing.length > 0) throw new ConfigError(missing.map((line) => `WORKERS: ${line}`).join('\n'));
 }
 
 function providersOf(data: z.output<typeof environmentSchema>): readonly ProviderConfig[] {

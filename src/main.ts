@@ -1,8 +1,10 @@
-import { migrateLedger, openPriceStore, startApp } from './app.ts';
+import { openPriceStore } from './app/price-store.ts';
+import { type App, migrateLedger, startApp, startSupervisor, startWorker } from './app.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { Fault } from './domain/errors.ts';
 import { runPricesCommand } from './prices/import-command.ts';
 import { runSimulator } from './simulator/run.ts';
+import { listenToSupervisor } from './workers/cluster-worker.ts';
 
 const usage = `Usage:
   tollgate                       start the gateway
@@ -14,33 +16,56 @@ const usage = `Usage:
 const sameSignalMs = 1_000;
 
 async function startGateway(): Promise<void> {
+  const supervisor = listenToSupervisor();
+  const config = readConfig(process.env);
   const print = (text: string) => process.stdout.write(text);
-  const app = await startApp({ config: readConfig(process.env), environment: process.env, print });
+  const options = { config, environment: process.env, print };
+  if (supervisor !== null) {
+    const app = await startWorker(options, supervisor);
+    const end = endOnSignals(app);
+    supervisor.drain.then(end);
+  } else if (config.workers > 1) {
+    const app = await startSupervisor(options);
+    endOnSignals(app, () => app.kill());
+    app.failed.then((fault) => app.close().finally(() => fail(fault)));
+  } else {
+    endOnSignals(await startApp(options));
+  }
+}
+
+/** Returns what ends the app as the first signal does; `cut` ends at once what isn't this process. */
+function endOnSignals(app: App, cut: () => void = () => undefined): () => void {
   let stoppingSinceMs: number | null = null;
-  const stop = () => {
-    if (stoppingSinceMs !== null) {
-      // One Ctrl-C may come twice, from the terminal and from npm; a person's second one doesn't wait.
-      if (performance.now() - stoppingSinceMs > sameSignalMs) process.exit(1);
-      return;
-    }
+  const end = () => {
+    if (stoppingSinceMs !== null) return;
     stoppingSinceMs = performance.now();
     app.close().then(
       () => process.exit(0),
       (error) => fail(error),
     );
   };
+  const stop = () => {
+    // One Ctrl-C may come twice, from the terminal and from npm; a person's second one doesn't wait.
+    if (stoppingSinceMs !== null && performance.now() - stoppingSinceMs > sameSignalMs) {
+      cut();
+      process.exit(1);
+    }
+    end();
+  };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  return end;
 }
 
 async function runPrices(args: readonly string[]): Promise<void> {
+  const printError = (text: string) => process.stderr.write(text);
   // What was printed is written before the process ends, so it ends by itself.
   process.exitCode = await runPricesCommand({
     args,
     environment: process.env,
     print: (text) => process.stdout.write(text),
-    printError: (text) => process.stderr.write(text),
-    openStore: ({ dryRun }) => openPriceStore(readConfig(process.env), dryRun),
+    printError,
+    openStore: ({ dryRun }) => openPriceStore({ config: readConfig(process.env), dryRun, warn: printError }),
     nowMs: Date.now(),
   });
 }

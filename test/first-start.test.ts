@@ -142,8 +142,12 @@ describe('a start that can not be', () => {
       { DATABASE_URL: 'postgres://127.0.0.1:1/x' },
       /Postgres at 127\.0\.0\.1:1\/x can't be used as the ledger/,
     ],
-    [{ REDIS_URL: 'redis://x' }, /REDIS_URL: Redis is not supported yet/],
-    [{ WORKERS: '4' }, /WORKERS/],
+    [{ REDIS_URL: 'http://x' }, /REDIS_URL: has to be a URL such as redis:/],
+    [
+      { REDIS_URL: 'redis://:planted@127.0.0.1:1' },
+      /^Redis at 127\.0\.0\.1:1 can't be used as hot state: connect ECONNREFUSED 127\.0\.0\.1:1\n$/,
+    ],
+    [{ WORKERS: '4' }, /WORKERS: several processes share hot state in Redis: set REDIS_URL/],
     [{ BILLING_ALLOW_NEGATIVE: 'true' }, /BILLING_ALLOW_NEGATIVE/],
   ])('says in words what is wrong with %j', async (env, message) => {
     const { code, stderr } = await startFailing(env as Record<string, string>);

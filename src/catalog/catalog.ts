@@ -211,8 +211,9 @@ export interface CatalogStore extends Catalog {
   putPrices(prices: readonly PublishedPrice[], audit: AuditEntry): Promise<void>;
   /** Whether the secret is an admin's; the name of its holder then. */
   findAdmin(secretHash: SecretHash): Promise<string | undefined>;
-  hasAdmin(): Promise<boolean>;
   createAdminToken(name: string, secretHash: SecretHash): Promise<void>;
+  /** Creates it where there is none yet, whoever else tries at the same moment; whether this one was created. */
+  createFirstAdminToken(name: string, secretHash: SecretHash): Promise<boolean>;
   /** For changes that another store made, the ledger for one. */
   recordAudit(audit: AuditEntry): Promise<void>;
   /** Unless there is an entry of this action and subject: for a repeat that can't know whether the first got so far. */

@@ -14,6 +14,7 @@ import type {
   Tenant,
   UnknownTimeZone,
 } from './catalog.ts';
+import { insertAdminToken, insertFirstAdminToken, selectAdmin } from './sql-admins.ts';
 import { insertAudit, insertAuditOnce, selectAudit } from './sql-audit.ts';
 import { putModel, selectModels } from './sql-models.ts';
 import { putPrices, selectPrice, selectPrices } from './sql-prices.ts';
@@ -65,32 +66,9 @@ export function createSqlCatalog({ db, clock = systemClock }: SqlCatalogOptions)
     listPrices: () => selectPrices(db),
     putPrices: (prices, audit) => putPrices(db, prices, audit, now()),
 
-    findAdmin: async (secretHash) => {
-      const row = await db
-        .selectFrom('admin_token')
-        .select('name')
-        .where('secret_hash', '=', secretHash)
-        .executeTakeFirst();
-      return row?.name;
-    },
-    hasAdmin: async () =>
-      (await db.selectFrom('admin_token').select('name').limit(1).executeTakeFirst()) !== undefined,
-    createAdminToken: (name, secretHash) =>
-      db.transaction().execute(async (trx) => {
-        const row = await trx
-          .insertInto('admin_token')
-          .values({ secret_hash: secretHash, name, created_at: now() })
-          .onConflict((conflict) => conflict.doNothing())
-          .returning('name')
-          .executeTakeFirst();
-        if (row === undefined) return;
-        // No admin did this: the gateway makes admin tokens when it starts.
-        await insertAudit(
-          trx,
-          { actor: 'gateway', action: 'admin_token.create', subject: name, detail: {} },
-          now(),
-        );
-      }),
+    findAdmin: (secretHash) => selectAdmin(db, secretHash),
+    createAdminToken: (name, secretHash) => insertAdminToken(db, { name, secretHash, at: now() }),
+    createFirstAdminToken: (name, secretHash) => insertFirstAdminToken(db, { name, secretHash, at: now() }),
 
     recordAudit: (audit) => insertAudit(db, audit, now()),
     recordAuditOnce: (audit) => insertAuditOnce(db, audit, now()),

@@ -1,11 +1,23 @@
 import type { Clock } from '../domain/clock.ts';
-import type { HealthReport, PartHealth } from './health-report.ts';
+import type { HealthReport, PartHealth, Status } from './health-report.ts';
+
+/** A part that can be asked how it is. */
+export interface Part {
+  /** What it is. */
+  readonly name: string;
+  /**
+   * Null when it is well; what is wrong, and what to do, where it can be used all the same. Rejects where it
+   * can't be used.
+   */
+  readonly ask: () => Promise<string | null>;
+}
 
 export interface HealthReporterOptions {
   readonly clock: Clock;
-  /** Resolves when the ledger's engine has answered. */
-  readonly pingDatabase: () => Promise<void>;
-  readonly database: string;
+  readonly database: Part;
+  /** Null where hot state is in memory. */
+  readonly redis: Part | null;
+  readonly luaScripts: Part | null;
 }
 
 const timeoutMs = 1_500;
@@ -22,26 +34,39 @@ export function createHealthReporter(options: HealthReporterOptions): () => Prom
   };
 }
 
-async function report({ clock, pingDatabase, database }: HealthReporterOptions): Promise<HealthReport> {
-  const databaseHealth = await probe(pingDatabase, database, clock);
-  const inProcess: PartHealth = {
-    status: 'healthy',
-    latencyMs: null,
-    detail: 'not used: hot state is in memory',
-  };
-  return { status: databaseHealth.status, database: databaseHealth, redis: inProcess, luaScripts: inProcess };
+const inProcess: PartHealth = {
+  status: 'healthy',
+  latencyMs: null,
+  detail: 'not used: hot state is in memory',
+};
+
+async function report({ clock, ...parts }: HealthReporterOptions): Promise<HealthReport> {
+  const healthOf = (part: Part | null) => (part === null ? inProcess : probe(part, clock));
+  const [database, redis, luaScripts] = await Promise.all([
+    healthOf(parts.database),
+    healthOf(parts.redis),
+    healthOf(parts.luaScripts),
+  ]);
+  return { status: worstOf([database, redis, luaScripts]), database, redis, luaScripts };
 }
 
-async function probe(ping: () => Promise<void>, detail: string, clock: Clock): Promise<PartHealth> {
+function worstOf(parts: readonly PartHealth[]): Status {
+  const worstFirst: readonly Status[] = ['unhealthy', 'degraded', 'healthy'];
+  return worstFirst.find((status) => parts.some((part) => part.status === status)) ?? 'healthy';
+}
+
+async function probe({ name, ask }: Part, clock: Clock): Promise<PartHealth> {
   const startedAtMs = clock.monotonic();
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
   try {
-    await Promise.race([ping(), promise]);
+    const trouble = await Promise.race([ask(), promise]);
     const latencyMs = Math.round((clock.monotonic() - startedAtMs) * 1000) / 1000;
-    return { status: 'healthy', latencyMs, detail };
+    return trouble === null
+      ? { status: 'healthy', latencyMs, detail: name }
+      : { status: 'degraded', latencyMs, detail: `${name}: ${trouble}` };
   } catch (error) {
-    return { status: 'unhealthy', latencyMs: null, detail: `${detail}: ${(error as Error).message}` };
+    return { status: 'unhealthy', latencyMs: null, detail: `${name}: ${(error as Error).message}` };
   } finally {
     clearTimeout(timer);
   }

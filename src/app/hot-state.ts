@@ -1,0 +1,95 @@
+import type { Logger } from 'pino';
+import type { Channels } from '../catalog/redis-invalidation.ts';
+import type { RedisConfig } from '../config/redis.ts';
+import { systemClock } from '../domain/clock.ts';
+import { Fault } from '../domain/errors.ts';
+import type { HotState } from '../hot-state/hot-state.ts';
+import { createMemoryHotState } from '../hot-state/memory.ts';
+import {
+  connectRedis,
+  type RedisAddress,
+  type RedisClient,
+  reasonOf,
+  unusable,
+} from '../hot-state/redis/connect.ts';
+import { createRedisHealth } from '../hot-state/redis/health.ts';
+import { createRedisHotState } from '../hot-state/redis/redis.ts';
+import { readScriptTexts } from '../hot-state/redis/script-texts.ts';
+import { loadScripts, type RunScript } from '../hot-state/redis/scripts.ts';
+import { nodesOf, subscribe } from '../hot-state/redis/subscription.ts';
+import type { Part } from '../observability/health.ts';
+
+/** What Redis is used for beside admission. */
+export interface SharedRedis {
+  readonly channels: Channels;
+  readonly health: Part;
+  readonly scriptsHealth: Part;
+}
+
+export interface OpenHotState {
+  readonly hotState: HotState;
+  /** Null where hot state is in memory, and so of this process alone. */
+  readonly redis: SharedRedis | null;
+}
+
+/** @throws Fault HOT_STATE_UNAVAILABLE that says in its message why Redis can't be used */
+export async function openHotState(
+  address: RedisConfig | null,
+  log: Logger,
+  undo: AsyncDisposableStack,
+): Promise<OpenHotState> {
+  if (address === null) return { hotState: createMemoryHotState({ clock: systemClock }), redis: null };
+  const client = await openRedis(address, log, undo);
+  const run = await loadOrExplain(client, address);
+  const hotState = createRedisHotState({
+    run,
+    onFault: (what, error) => log.error({ err: error }, what),
+  });
+  undo.defer(() => hotState.close());
+  const health = createRedisHealth(client, readScriptTexts());
+  return {
+    hotState,
+    redis: {
+      channels: channelsOf(client, address, log),
+      health: { name: `redis (${address.kind})`, ask: health.servers },
+      scriptsHealth: { name: 'in Redis', ask: health.scripts },
+    },
+  };
+}
+
+/** A connection for commands, closed with the stack. */
+export async function openRedis(
+  address: RedisAddress,
+  log: Pick<Logger, 'warn'>,
+  undo: AsyncDisposableStack,
+): Promise<RedisClient> {
+  const client = await connectRedis({
+    address,
+    onError: (error) => log.warn({ err: error }, 'a connection to Redis'),
+  });
+  undo.defer(() => client.disconnect());
+  return client;
+}
+
+async function loadOrExplain(client: RedisClient, address: RedisAddress): Promise<RunScript> {
+  try {
+    return await loadScripts(client);
+  } catch (error) {
+    throw error instanceof Fault && error.cause !== undefined
+      ? unusable(address, `it takes no scripts: ${reasonOf(error.cause)}`)
+      : error;
+  }
+}
+
+function channelsOf(client: RedisClient, address: RedisAddress, log: Logger): Channels {
+  return {
+    publish: (channel, message) => client.publish(channel, message),
+    subscribe: (options) =>
+      subscribe({
+        ...options,
+        address,
+        nodes: () => nodesOf(client),
+        onError: (error) => log.warn({ err: error }, 'listening to Redis'),
+      }),
+  };
+}

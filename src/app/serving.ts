@@ -1,0 +1,237 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { createAdminCalls } from '../admin/admin-calls.ts';
+import { tokenFactorCalls } from '../admin/token-factors.ts';
+import { type CachedCatalog, createCachedCatalog } from '../catalog/cached-catalog.ts';
+import { type CatalogInvalidation, createLocalInvalidation, maxAgeMs } from '../catalog/invalidation.ts';
+import { createRedisInvalidation } from '../catalog/redis-invalidation.ts';
+import type { Config } from '../config.ts';
+import { dialects } from '../dialects/dialects.ts';
+import { openaiChat } from '../dialects/openai-chat/index.ts';
+import { systemClock } from '../domain/clock.ts';
+import type { InstanceId } from '../domain/ids.ts';
+import { createPipeline, type Pipeline } from '../gateway/pipeline.ts';
+import type { AdminPlaneOptions } from '../http/admin-plane.ts';
+import type { HealthOptions } from '../http/health.ts';
+import { createServer, type GatewayServer } from '../http/server.ts';
+import { engineName } from '../ledger/drivers/open-driver.ts';
+import { createHealthReporter } from '../observability/health.ts';
+import { createLogObserver } from '../observability/log-observer.ts';
+import type { Observer } from '../observability/observer.ts';
+import { withBuiltInPrices } from '../prices/price-book.ts';
+import { createSqlFactorStore } from '../token-factors/sql-factor-store.ts';
+import { createLearningTokenizer, mostStoredFactors } from '../tokenizer/learning-tokenizer.ts';
+import { createThreadedTokenizer } from '../tokenizer/threaded-tokenizer.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { createUndiciClient } from '../upstream/undici-client.ts';
+import { administrationOf, type Stores } from './stores.ts';
+
+export interface ServingOptions {
+  readonly config: Config;
+  /** Where a stored credential such as `env:OPENAI_API_KEY` is looked up. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+}
+
+/** A process that listens. */
+export interface Serving {
+  readonly url: string;
+  /** Says that it is ready: what the start sets up is there. */
+  accept(): void;
+  /** What the start set up is new to this process, and to the others. */
+  catalogChanged(): void;
+}
+
+const maxCachedApiKeys = 50_000;
+
+/** After the drain, how long a ledger that is away is waited for. */
+export const lastSettlementMs = 10_000;
+
+/** What each process that serves has of its own, on the stores. It listens when this resolves. */
+export async function openServing(
+  options: ServingOptions,
+  stores: Stores,
+  undo: AsyncDisposableStack,
+): Promise<Serving> {
+  const { config, log } = options;
+  const owner = randomUUIDv7() as string as InstanceId;
+  const observer = createLogObserver(log);
+  const cached = cacheOf(stores, config);
+  const invalidation = invalidationOf(cached, stores, observer);
+  undo.defer(() => invalidation.close());
+  const catalog = withBuiltInPrices(cached, systemClock);
+  const tokenizer = await openTokenizer(stores, observer, undo);
+  const pipeline = openPipeline({ ...options, stores, owner, observer, catalog, tokenizer }, undo);
+  const state = { accepting: false };
+  const server = await createServer({
+    dataPlane: {
+      pipeline,
+      catalog,
+      clock: systemClock,
+      observer,
+      dialects,
+      defaultDialect: openaiChat,
+      maxBodyBytes: config.maxBodyBytes,
+    },
+    adminPlane: adminPlaneOf({ stores, log, tokenizer, catalog, invalidation }),
+    health: healthOf(stores, { config, owner, accepting: () => state.accepting }),
+  });
+  await server.http.listen({ host: config.host, port: config.port });
+  undo.defer(() => drain(server, pipeline, { state, log, drainMs: config.drainMs }));
+  return {
+    url: urlOf(server.http.server.address(), config.host),
+    accept: () => {
+      cached.invalidate();
+      state.accepting = true;
+    },
+    catalogChanged: () => invalidation.changed(),
+  };
+}
+
+function cacheOf({ catalog, redis }: Stores, { databaseUrl }: Config): CachedCatalog {
+  const isShared = redis !== null || databaseUrl !== null;
+  return createCachedCatalog({
+    store: catalog,
+    clock: systemClock,
+    maxAgeMs: isShared ? maxAgeMs.shared : maxAgeMs.alone,
+    maxApiKeys: maxCachedApiKeys,
+  });
+}
+
+function invalidationOf(catalog: CachedCatalog, { redis }: Stores, observer: Observer): CatalogInvalidation {
+  if (redis === null) return createLocalInvalidation(catalog);
+  return createRedisInvalidation({
+    catalog,
+    channels: redis.channels,
+    onFault: (what, error) => observer.fault(what, error, null),
+  });
+}
+
+async function openTokenizer(
+  { driver }: Stores,
+  observer: Observer,
+  undo: AsyncDisposableStack,
+): Promise<Tokenizer> {
+  const factors = createSqlFactorStore({ db: driver.db });
+  const tokenizer = createLearningTokenizer({
+    counter: createThreadedTokenizer(),
+    store: factors,
+    known: await factors.load(mostStoredFactors),
+    onAccuracy: observer.tokensCompared,
+    onFault: (what, error) => observer.fault(what, error, null),
+  });
+  undo.defer(() => tokenizer.close());
+  return tokenizer;
+}
+
+interface PipelineParts extends ServingOptions {
+  readonly stores: Stores;
+  readonly owner: InstanceId;
+  readonly observer: Observer;
+  readonly catalog: CachedCatalog;
+  readonly tokenizer: Tokenizer;
+}
+
+function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipeline {
+  const { stores, owner, observer, catalog, tokenizer, environment } = parts;
+  const upstreams = createUndiciClient();
+  undo.defer(() => upstreams.close());
+  return createPipeline({
+    catalog,
+    hotState: stores.hotState,
+    ledger: stores.ledger,
+    upstreams,
+    readCredential: (stored) => readCredential(stored, environment),
+    tokenizer,
+    observer,
+    clock: systemClock,
+    newId: randomUUIDv7,
+    random: Math.random,
+    owner,
+  });
+}
+
+interface AdminParts {
+  readonly stores: Stores;
+  readonly log: Logger;
+  readonly tokenizer: Tokenizer;
+  readonly catalog: CachedCatalog;
+  readonly invalidation: CatalogInvalidation;
+}
+
+function adminPlaneOf({ stores, log, tokenizer, catalog, invalidation }: AdminParts): AdminPlaneOptions {
+  return {
+    calls: [...createAdminCalls(administrationOf(stores, log)), ...tokenFactorCalls(tokenizer)],
+    admins: catalog,
+    newId: randomUUIDv7,
+    onCatalogChange: () => invalidation.changed(),
+  };
+}
+
+interface HealthParts {
+  readonly config: Config;
+  readonly owner: InstanceId;
+  readonly accepting: () => boolean;
+}
+
+function healthOf({ ledger, driver, redis }: Stores, parts: HealthParts): HealthOptions {
+  const { config, owner, accepting } = parts;
+  return {
+    report: createHealthReporter({
+      clock: systemClock,
+      database: {
+        name: engineName(config),
+        // A durable write: a disk that is full shows here, and not in a SELECT.
+        ask: async () => {
+          await ledger.heartbeat({ id: owner, host: hostname(), pid: process.pid });
+          return null;
+        },
+      },
+      redis: redis?.health ?? null,
+      luaScripts: redis?.scriptsHealth ?? null,
+    }),
+    alive: () => driver.alive,
+    accepting,
+  };
+}
+
+/** `env:NAME` stands for a variable of the environment, anything else for itself. */
+function readCredential(stored: string, environment: ServingOptions['environment']): string | null {
+  return stored.startsWith('env:') ? (environment[stored.slice('env:'.length)] ?? null) : stored;
+}
+
+interface DrainOptions {
+  readonly state: { accepting: boolean };
+  readonly log: Logger;
+  readonly drainMs: number;
+}
+
+/** Takes no more, finishes what runs within its time, and waits for every settlement. */
+async function drain(server: GatewayServer, pipeline: Pipeline, options: DrainOptions): Promise<void> {
+  const { state, log, drainMs } = options;
+  state.accepting = false;
+  const inTime = await server.drain(() => pipeline.idle(), drainMs);
+  if (!inTime)
+    log.warn({ in_flight: pipeline.inFlight }, 'the drain is over: what still ran was cut and is charged');
+  const settled = await Promise.race([pipeline.idle().then(() => true), sleep(lastSettlementMs, false)]);
+  if (!settled) {
+    log.error(
+      { in_flight: pipeline.inFlight },
+      'ending with requests that are not settled: they stay PENDING',
+    );
+  }
+}
+
+function urlOf(address: AddressInfo | string | null, host: string): string {
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return urlAt(host, port);
+}
+
+/** Where a person on this machine reaches it. */
+export function urlAt(host: string, port: number): string {
+  const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+}

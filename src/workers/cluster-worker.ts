@@ -1,0 +1,62 @@
+import cluster from 'node:cluster';
+import type { WorkerProcess } from './worker-pool.ts';
+
+/** Other programs start us by node's cluster too, to serve on our own: a worker of ours is marked. */
+const mark = 'TOLLGATE_WORKER';
+
+const messages = ['accept', 'drain'] as const;
+type Message = (typeof messages)[number];
+
+/** Starts this program once more, as a worker that listens on `port` together with the others. */
+export function forkWorker(port: number): WorkerProcess {
+  const worker = cluster.fork({ [mark]: '1', PORT: String(port) });
+  const send = (message: Message) => {
+    // One that ends in this moment can't be told any more, and needn't be.
+    if (worker.isConnected()) worker.send(message, () => undefined);
+  };
+  // A message or a start that fails: the end is what counts, and it comes.
+  worker.on('error', () => undefined);
+  return {
+    pid: worker.process.pid,
+    onListening: (callback) => worker.once('listening', callback),
+    onEnd: (callback) => {
+      let ended = false;
+      const end = (how: string) => {
+        if (!ended) callback(how);
+        ended = true;
+      };
+      worker.once('exit', (code, signal) => end(signal ?? `exit code ${code}`));
+      worker.process.once('error', (error) => {
+        if (worker.process.pid === undefined) end(error.message);
+      });
+    },
+    accept: () => send('accept'),
+    drain: () => send('drain'),
+    kill: () => void worker.process.kill('SIGKILL'),
+  };
+}
+
+/** What a worker hears of its supervisor. */
+export interface Supervisor {
+  /** Resolves when the start is complete. */
+  readonly accept: Promise<void>;
+  /** Resolves when the worker shall drain and end: it is told so, or the supervisor is gone. */
+  readonly drain: Promise<void>;
+}
+
+/** Null in a process that isn't a worker of ours. Asked first of all: what is told before is not heard. */
+export function listenToSupervisor(): Supervisor | null {
+  const { worker } = cluster;
+  if (worker === undefined || process.env[mark] === undefined) return null;
+  const heard = { accept: Promise.withResolvers<void>(), drain: Promise.withResolvers<void>() };
+  process.on('message', (message: unknown) => {
+    const known = messages.find((name) => name === message);
+    if (known !== undefined) heard[known].resolve();
+  });
+  worker.on('disconnect', () => {
+    // Without this mark node ends a worker at once when its supervisor is gone, and cuts what runs.
+    worker.exitedAfterDisconnect = true;
+    heard.drain.resolve();
+  });
+  return { accept: heard.accept.promise, drain: heard.drain.promise };
+}
