@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../domain/clock.ts';
+import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
+import type { WrittenBatch } from '../observability/observer.ts';
 import { SqlError } from './drivers/driver.ts';
 import { type BatchWriter, GroupCommit } from './group-commit.ts';
 
@@ -12,9 +15,14 @@ const item = (name: string, tenant = 'one'): Item => ({ tenantId: tenant as Tena
 
 /** Records what it is given, and writes when the test says so. */
 function recorder(
-  options: { fail?: (items: readonly Item[]) => Error | null; refusedWhenFull?: boolean } = {},
+  options: {
+    fail?: (items: readonly Item[]) => Error | null;
+    refusedWhenFull?: boolean;
+    /** Shared by the writers of one lane, it tells which of them came first. */
+    batches?: string[][];
+  } = {},
 ) {
-  const batches: string[][] = [];
+  const { batches = [] } = options;
   const gates: (() => void)[] = [];
   let held = false;
   const writer: BatchWriter<Item, string> = {
@@ -42,7 +50,7 @@ function recorder(
   };
 }
 
-const oneLane = { lanes: 1, maxBatch: 100, maxQueue: 100 };
+const oneLane = { lanes: 1, maxBatch: 100, maxQueue: 100, clock: systemClock, onBatch: null };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('a group commit', () => {
@@ -71,6 +79,51 @@ describe('a group commit', () => {
     const group = new GroupCommit(oneLane);
     await Promise.all(['a', 'b', 'a', 'c', 'a'].map((name) => group.submit(writer, item(name))));
     expect(batches).toEqual([['a', 'b', 'c'], ['a'], ['a']]);
+    await group.submit(writer, item('a'));
+    expect(batches).toHaveLength(4);
+  });
+
+  it('writes what closes an identity after what opens it, whatever else is ready', async () => {
+    const opening = recorder();
+    const closing = recorder({ refusedWhenFull: false });
+    const group = new GroupCommit({ ...oneLane, maxBatch: 1 });
+    const answered: string[] = [];
+    const opened = ['a', 'b'].map((name) =>
+      group.submit(opening.writer, item(name)).then(() => answered.push(`opened ${name}`)),
+    );
+    const closed = ['b', 'a'].map((name) =>
+      group.submit(closing.writer, item(name)).then(() => answered.push(`closed ${name}`)),
+    );
+    await Promise.all([...opened, ...closed]);
+    expect(answered).toEqual(['opened a', 'closed a', 'opened b', 'closed b']);
+  });
+
+  it('writes a closing after the batch in flight, however many new transactions wait', async () => {
+    const batches: string[][] = [];
+    const opening = recorder({ batches });
+    const closing = recorder({ batches, refusedWhenFull: false });
+    const group = new GroupCommit({ ...oneLane, maxBatch: 2 });
+    opening.hold();
+    const flood = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => group.submit(opening.writer, item(name)));
+    await settle();
+    const closed = ['x', 'y', 'z'].map((name) => group.submit(closing.writer, item(name)));
+    opening.release();
+    await Promise.all([...flood, ...closed]);
+    expect(batches).toEqual([['a', 'b'], ['x', 'y'], ['c', 'd'], ['z'], ['e', 'f']]);
+  });
+
+  it('writes new transactions in their turn, however long closings keep coming', async () => {
+    const batches: string[][] = [];
+    const opening = recorder({ batches });
+    const closing = recorder({ batches, refusedWhenFull: false });
+    const group = new GroupCommit({ ...oneLane, maxBatch: 2 });
+    closing.hold();
+    const flood = ['u', 'v', 'w', 'x', 'y', 'z'].map((name) => group.submit(closing.writer, item(name)));
+    await settle();
+    const opened = group.submit(opening.writer, item('a'));
+    closing.release();
+    await Promise.all([...flood, opened]);
+    expect(batches).toEqual([['u', 'v'], ['a'], ['w', 'x'], ['y', 'z']]);
   });
 
   it('keeps a tenant in one lane, whose batches follow one another', async () => {
@@ -112,15 +165,20 @@ describe('a group commit', () => {
     expect(await group.submit(opening.writer, item('d'))).toBe('wrote d');
   });
 
-  it('lets a poison item fail alone', async () => {
-    const poison = (items: readonly Item[]) =>
-      items.some(({ name }) => name === 'poison') ? new SqlError('no', '22003') : null;
-    const { writer } = recorder({ fail: poison });
-    const group = new GroupCommit(oneLane);
-    const answers = await Promise.allSettled(
-      ['a', 'poison', 'b'].map((name) => group.submit(writer, item(name))),
-    );
-    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  it('lets poison items fail alone, finds them in few statements and keeps the order of the rest', async () => {
+    const poisoned = new Set(['12', '77']);
+    const { writer, batches } = recorder({
+      fail: (items) => (items.some(({ name }) => poisoned.has(name)) ? new SqlError('no', '22003') : null),
+    });
+    const group = new GroupCommit({ ...oneLane, maxBatch: 128, maxQueue: 128 });
+    const names = Array.from({ length: 128 }, (_, index) => String(index));
+    const answers = await Promise.allSettled(names.map((name) => group.submit(writer, item(name))));
+    const rejected = names.filter((_, index) => answers[index]!.status === 'rejected');
+    expect(rejected).toEqual([...poisoned]);
+    const written = batches.filter((batch) => !batch.some((name) => poisoned.has(name)));
+    expect(written.flat()).toEqual(names.filter((name) => !poisoned.has(name)));
+    // The whole, and two halves on each of the seven levels for each of both.
+    expect(batches.length).toBeLessThanOrEqual(1 + 2 * 2 * 7);
   });
 
   it.each(['40001', '40P01', '23505'])('tries a batch again that was refused with %s', async (state) => {
@@ -133,6 +191,22 @@ describe('a group commit', () => {
     expect(batches).toEqual(Array(4).fill(['a', 'b']));
   });
 
+  it('gives up on what is refused again and again, and on nothing that shares its batch', async () => {
+    const { writer, batches } = recorder({
+      fail: (items) => (items.some(({ name }) => name === 'cursed') ? new SqlError('again', '23505') : null),
+    });
+    const group = new GroupCommit(oneLane);
+    const names = ['a', 'b', 'cursed', 'c', 'd', 'e', 'f', 'g'];
+    const answers = await Promise.allSettled(names.map((name) => group.submit(writer, item(name))));
+    expect(answers.map(({ status }) => status === 'rejected')).toEqual(
+      names.map((name) => name === 'cursed'),
+    );
+    // Only the whole and the last one alone are tried again: a lane isn't held up at every size in between.
+    const tries = (size: number) => batches.filter((batch) => batch.length === size).length;
+    expect([tries(8), tries(4), tries(2)]).toEqual([11, 2, 2]);
+    expect(batches.filter((batch) => batch.join() === 'cursed')).toHaveLength(11);
+  });
+
   it('rejects a whole batch when the engine is away, and goes on when it is back', async () => {
     let away = true;
     const { writer, batches } = recorder({ fail: () => (away ? new Error('away') : null) });
@@ -142,5 +216,57 @@ describe('a group commit', () => {
     expect(batches).toHaveLength(1);
     away = false;
     expect(await group.submit(writer, item('c'))).toBe('wrote c');
+  });
+
+  it('tells of each batch its size, its waits and what has come since', async () => {
+    const told: WrittenBatch[] = [];
+    let nowMs = 0;
+    const clock = { now: () => 0, monotonic: () => nowMs };
+    const { writer, hold, release } = recorder();
+    const group = new GroupCommit({ ...oneLane, clock, onBatch: (batch) => told.push(batch) });
+    hold();
+    const first = group.submit(writer, item('first'));
+    await settle();
+    nowMs = 3;
+    const second = group.submit(writer, item('a'));
+    nowMs = 5;
+    const third = group.submit(writer, item('b'));
+    nowMs = 10;
+    release();
+    await Promise.all([first, second, third]);
+    await group.idle();
+    expect(told).toEqual([
+      { size: 1, failed: 0, waitedMs: 0, writeMs: 10, queueLength: 2 },
+      { size: 2, failed: 0, waitedMs: 7, writeMs: 0, queueLength: 0 },
+    ]);
+  });
+
+  it('tells how many of a batch failed, for their own sake or since the engine was away', async () => {
+    const told: WrittenBatch[] = [];
+    let failure: Error | null = new SqlError('no', '22003');
+    const { writer } = recorder({
+      fail: (items) => (items.some(({ name }) => name === 'poison') ? failure : null),
+    });
+    const group = new GroupCommit({ ...oneLane, onBatch: (batch) => told.push(batch) });
+    const submit = () =>
+      Promise.allSettled(['a', 'poison', 'b'].map((name) => group.submit(writer, item(name))));
+    await submit();
+    failure = new Fault('LEDGER_UNAVAILABLE', 'away');
+    await submit();
+    await group.idle();
+    expect(told.map(({ size, failed }) => ({ size, failed }))).toEqual([
+      { size: 3, failed: 1 },
+      { size: 3, failed: 3 },
+    ]);
+  });
+
+  it('goes on writing when who watches it throws', async () => {
+    const { writer } = recorder();
+    const onBatch = () => {
+      throw new Error('the watcher broke');
+    };
+    const group = new GroupCommit({ ...oneLane, onBatch });
+    expect(await group.submit(writer, item('a'))).toBe('wrote a');
+    expect(await group.submit(writer, item('b'))).toBe('wrote b');
   });
 });

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
+import type { WrittenBatch } from '../observability/observer.ts';
 import { SqlError } from './drivers/driver.ts';
 
 /** One kind of command, written many at a time. */
@@ -11,7 +13,7 @@ export interface BatchWriter<Item, Result> {
    */
   write(items: readonly Item[]): Promise<readonly Result[]>;
   tenantOf(item: Item): TenantId;
-  /** Two items of one identity never share a batch: the second has to see the first. */
+  /** Two items of one identity are written one after the other: the second has to see the first. */
   identityOf(item: Item): string;
   /** Whether a full queue refuses it. What closes an open transaction is never refused. */
   readonly refusedWhenFull: boolean;
@@ -23,12 +25,20 @@ export interface GroupCommitOptions {
   readonly maxBatch: number;
   /** Of those that a full queue refuses, how many may wait in a lane. */
   readonly maxQueue: number;
+  readonly clock: Clock;
+  /** Told of every batch once its items are answered; what it throws changes nothing. */
+  readonly onBatch: ((batch: WrittenBatch) => void) | null;
 }
 
+type Writer = BatchWriter<unknown, unknown>;
+
 interface Waiting {
-  readonly writer: BatchWriter<unknown, unknown>;
+  readonly writer: Writer;
   readonly item: unknown;
   readonly key: string;
+  readonly sinceMs: number;
+  /** Of the same identity, and written when this one is. */
+  next: Waiting | null;
   resolve(result: unknown): void;
   reject(error: unknown): void;
 }
@@ -73,9 +83,18 @@ function laneOf(tenantId: TenantId, lanes: number): number {
   return Math.abs(sum) % lanes;
 }
 
+/**
+ * Each kind of command is a statement of its own, and the kinds take turns: however many new transactions
+ * wait, what closes one waits for the batch in flight and for one batch of each other kind at most, and a
+ * flood of closings holds up new transactions no longer than that.
+ */
 class Lane {
   readonly #options: GroupCommitOptions;
-  #queue: Waiting[] = [];
+  /** What may be written now, by kind; the kind whose turn it is comes first. */
+  readonly #ready = new Map<Writer, Waiting[]>();
+  /** The newest of each identity that waits or is being written. */
+  readonly #newest = new Map<string, Waiting>();
+  #waiting = 0;
   #refusable = 0;
   #running: Promise<void> | null = null;
 
@@ -90,14 +109,15 @@ class Lane {
       );
     }
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
-    this.#queue.push({
-      writer: writer as BatchWriter<unknown, unknown>,
+    this.#enter({
+      writer: writer as Writer,
       item,
       key: `${writer.tenantOf(item)}\n${writer.identityOf(item)}`,
+      sinceMs: this.#options.clock.monotonic(),
+      next: null,
       resolve: resolve as (result: unknown) => void,
       reject,
     });
-    if (writer.refusedWhenFull) this.#refusable++;
     this.#running ??= this.#run();
     return promise;
   }
@@ -106,63 +126,107 @@ class Lane {
     while (this.#running !== null) await this.#running;
   }
 
+  #enter(waiting: Waiting): void {
+    this.#waiting++;
+    if (waiting.writer.refusedWhenFull) this.#refusable++;
+    const before = this.#newest.get(waiting.key);
+    this.#newest.set(waiting.key, waiting);
+    if (before === undefined) this.#makeReady(waiting);
+    else before.next = waiting;
+  }
+
+  #makeReady(waiting: Waiting): void {
+    const queue = this.#ready.get(waiting.writer);
+    if (queue === undefined) this.#ready.set(waiting.writer, [waiting]);
+    else queue.push(waiting);
+  }
+
+  /** What is answered makes room for the next of its identity. */
+  #leave(waiting: Waiting): void {
+    if (waiting.next === null) this.#newest.delete(waiting.key);
+    else this.#makeReady(waiting.next);
+  }
+
   async #run(): Promise<void> {
     // What is submitted in the same turn of the event loop shares the first batch.
     await Promise.resolve();
-    while (this.#queue.length > 0) await this.#writeAll(this.#take());
+    for (;;) {
+      const [turn] = this.#ready;
+      if (turn === undefined) break;
+      await this.#writeNext(...turn);
+    }
     this.#running = null;
   }
 
-  /** The next batch: in order, no identity twice; what has to wait keeps its order. */
-  #take(): readonly Waiting[] {
-    const batch: Waiting[] = [];
-    const later: Waiting[] = [];
-    const taken = new Set<string>();
-    for (const waiting of this.#queue) {
-      if (batch.length < this.#options.maxBatch && !taken.has(waiting.key)) {
-        taken.add(waiting.key);
-        batch.push(waiting);
-        if (waiting.writer.refusedWhenFull) this.#refusable--;
-      } else {
-        taken.add(waiting.key);
-        later.push(waiting);
-      }
-    }
-    this.#queue = later;
-    return batch;
+  async #writeNext(writer: Writer, queue: Waiting[]): Promise<void> {
+    const batch = queue.splice(0, this.#options.maxBatch);
+    this.#waiting -= batch.length;
+    if (writer.refusedWhenFull) this.#refusable -= batch.length;
+    const startedAtMs = this.#options.clock.monotonic();
+    const written = await this.#write(writer, batch, maxTransientRetries);
+    for (const waiting of batch) this.#leave(waiting);
+    // The turn passes on only now: who came while this was being written goes before the rest of it.
+    this.#ready.delete(writer);
+    if (queue.length > 0) this.#ready.set(writer, queue);
+    this.#tell(batch, { startedAtMs, written });
   }
 
-  /** Each kind of command is a statement of its own; a failure of one kind leaves the others be. */
-  async #writeAll(batch: readonly Waiting[]): Promise<void> {
-    for (const [writer, group] of Map.groupBy(batch, (waiting) => waiting.writer)) {
-      await this.#write(writer, group);
-    }
-  }
-
-  async #write(writer: Waiting['writer'], group: readonly Waiting[]): Promise<void> {
+  /** @returns how many were written; the others are told why they weren't. */
+  async #write(writer: Writer, group: readonly Waiting[], retries: number): Promise<number> {
     try {
-      const results = await this.#writeRetrying(writer, group);
+      const results = await writeRetrying(writer, group, retries);
       for (const [index, waiting] of group.entries()) waiting.resolve(results[index]);
+      return group.length;
     } catch (error) {
-      // The engine refused the statement for one item's sake: alone, each finds its own fate.
-      if (error instanceof SqlError && group.length > 1) {
-        for (const waiting of group) await this.#write(writer, [waiting]);
-        return;
-      }
+      if (error instanceof SqlError && group.length > 1) return await this.#writeHalves(writer, group);
       for (const waiting of group) waiting.reject(error);
+      return 0;
     }
   }
 
-  async #writeRetrying(writer: Waiting['writer'], group: readonly Waiting[]): Promise<readonly unknown[]> {
-    const items = group.map((waiting) => waiting.item);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await writer.write(items);
-      } catch (error) {
-        const transient = error instanceof SqlError && transientStates.has(error.sqlState);
-        if (!transient || attempt > maxTransientRetries) throw error;
-        await sleep(attempt);
-      }
+  /**
+   * The engine refused the statement for one item's sake: halves find it in few statements. What was tried
+   * again as a whole isn't in every half; each item has all its tries once it is alone.
+   */
+  async #writeHalves(writer: Writer, group: readonly Waiting[]): Promise<number> {
+    const middle = Math.ceil(group.length / 2);
+    let written = 0;
+    for (const half of [group.slice(0, middle), group.slice(middle)])
+      written += await this.#write(writer, half, half.length === 1 ? maxTransientRetries : 0);
+    return written;
+  }
+
+  #tell(batch: readonly Waiting[], did: { readonly startedAtMs: number; readonly written: number }): void {
+    const { onBatch, clock } = this.#options;
+    if (onBatch === null) return;
+    const oldestMs = batch.reduce((oldest, { sinceMs }) => Math.min(oldest, sinceMs), did.startedAtMs);
+    try {
+      onBatch({
+        size: batch.length,
+        failed: batch.length - did.written,
+        waitedMs: did.startedAtMs - oldestMs,
+        writeMs: clock.monotonic() - did.startedAtMs,
+        queueLength: this.#waiting,
+      });
+    } catch {
+      // A lane that stops for who watches it would never write again.
+    }
+  }
+}
+
+async function writeRetrying(
+  writer: Writer,
+  group: readonly Waiting[],
+  retries: number,
+): Promise<readonly unknown[]> {
+  const items = group.map((waiting) => waiting.item);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await writer.write(items);
+    } catch (error) {
+      const transient = error instanceof SqlError && transientStates.has(error.sqlState);
+      if (!transient || attempt > retries) throw error;
+      await sleep(attempt);
     }
   }
 }

@@ -1,7 +1,9 @@
 import type { Kysely } from 'kysely';
+import { type Clock, systemClock } from '../domain/clock.ts';
 import type { TenantId, TransactionId } from '../domain/ids.ts';
 import { type NanoUsd, parseAmount } from '../domain/money.ts';
 import type { Transaction } from '../domain/transaction.ts';
+import type { WrittenBatch } from '../observability/observer.ts';
 import { type Driver, SqlError } from './drivers/driver.ts';
 import { GroupCommit } from './group-commit.ts';
 import type {
@@ -39,6 +41,10 @@ export interface SqlLedgerOptions {
   readonly maxBatch?: number;
   /** How many new transactions may wait in a lane before more are refused as OVERLOADED. */
   readonly maxQueue?: number;
+  /** Tells how long a batch waited and was written. */
+  readonly clock?: Clock;
+  /** Told of every batch of the group commit. */
+  readonly onBatch?: (batch: WrittenBatch) => void;
 }
 
 interface SnapshotRow extends QuotaRow {
@@ -53,10 +59,11 @@ interface SnapshotRow extends QuotaRow {
 const uniqueViolation = '23505';
 
 /** The ledger on any SQL engine that has a driver. */
-export function createSqlLedger({ driver, maxBatch = 500, maxQueue = 10_000 }: SqlLedgerOptions): Ledger {
+export function createSqlLedger(options: SqlLedgerOptions): Ledger {
+  const { driver, maxBatch = 500, maxQueue = 10_000, clock = systemClock, onBatch = null } = options;
   const access = { driver, statements: readStatements() };
   const { statements } = access;
-  const lanes = new GroupCommit({ lanes: driver.parallelism, maxBatch, maxQueue });
+  const lanes = new GroupCommit({ lanes: driver.parallelism, maxBatch, maxQueue, clock, onBatch });
   const pendings = pendingWriter(access);
   const commits = commitWriter(access);
   const voids = voidWriter(access);

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { formatAmount } from '../domain/money.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
-import type { Observer, RequestSummary } from './observer.ts';
+import type { LedgerObserver, Observer, RequestSummary } from './observer.ts';
 
 const thousandths = (value: number) => Math.round(value * 1000) / 1000;
 const milliseconds = (value: number | null) => (value === null ? null : thousandths(value));
@@ -29,11 +29,18 @@ function requestLine(summary: RequestSummary) {
 }
 
 /** One line per request, and one per fault; what only metrics are made of is for who looks closely. */
-export function createLogObserver(log: Logger): Observer {
+export function createLogObserver(log: Logger): Observer & LedgerObserver {
   return {
     requestEnded: (summary) => log.info(requestLine(summary), 'request'),
     tokensCompared: ({ model, percent }) =>
       log.debug({ model, stream_token_accuracy_percent: thousandths(percent) }, 'tokens compared'),
+    batchWritten: (batch) => {
+      // Hundreds a second: nothing is made for a line that nobody reads.
+      if (!log.isLevelEnabled('trace')) return;
+      const { size, failed, waitedMs, writeMs, queueLength } = batch;
+      const times = { waited_ms: thousandths(waitedMs), write_ms: thousandths(writeMs) };
+      log.trace({ size, failed, ...times, queue_length: queueLength }, 'batch written');
+    },
     fault: (what, error, traceId) => log.error({ err: error, trace_id: traceId }, what),
   };
 }

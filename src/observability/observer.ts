@@ -32,6 +32,24 @@ export interface TokenAccuracy {
   readonly percent: number;
 }
 
+/** Items of one kind that the ledger wrote by one statement, from one lane. */
+export interface WrittenBatch {
+  readonly size: number;
+  /** Of these, how many were refused or found the ledger away. */
+  readonly failed: number;
+  /** From the arrival of its oldest item to the start of the write. */
+  readonly waitedMs: number;
+  /** Until every item was answered, repeats included. */
+  readonly writeMs: number;
+  /** What waited in the lane then, of every kind. */
+  readonly queueLength: number;
+}
+
+/** Who watches the ledger. Nothing it does can fail a write. */
+export interface LedgerObserver {
+  batchWritten(batch: WrittenBatch): void;
+}
+
 /** Who watches the gateway. Nothing it does can fail a request. */
 export interface Observer {
   requestEnded(summary: RequestSummary): void;
