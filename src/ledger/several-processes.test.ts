@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TestDatabase } from '../../test/support/services/postgres.ts';
 import { newDatabase } from '../../test/support/template.ts';
@@ -11,9 +12,9 @@ import {
   type TransactionId,
 } from '../domain/ids.ts';
 import { formatAmount, parseAmount, parseRate } from '../domain/money.ts';
-import type { Driver } from './drivers/driver.ts';
+import type { Driver, SqlError } from './drivers/driver.ts';
 import { openPostgres } from './drivers/postgres.ts';
-import type { Commit, Ledger, PendingDraft } from './ledger.ts';
+import type { Commit, Deduction, Ledger, PendingDraft } from './ledger.ts';
 import { createSqlLedger } from './sql-ledger.ts';
 
 // The embedded engine has one connection, which can't show a race: here each of several ledgers has a
@@ -163,5 +164,113 @@ it('of several processes that write the same at once, one does, and every balanc
       formatAmount(balance as typeof snapshot.projection.balance),
     );
     expect(snapshot.projection).toMatchObject({ dailyUsed: charges, monthlyUsed: charges });
+  }
+});
+
+/** One lane, so that all of a test is one batch; and of every statement its size and how it ended. */
+async function openRecorded() {
+  const driver = await openPostgres({ url: database.url, lanes: 1, statementTimeoutMs: 60_000 });
+  const statements: string[] = [];
+  const query = async <Row>(statement: string, parameters: readonly unknown[]) => {
+    const { length } = parameters[0] as readonly unknown[];
+    try {
+      const rows = await driver.query<Row>(statement, parameters);
+      statements.push(`${length} written`);
+      return rows;
+    } catch (error) {
+      statements.push(`${length} refused: ${(error as SqlError).sqlState}`);
+      throw error;
+    }
+  };
+  return { driver, statements, ledger: createSqlLedger({ driver: { ...driver, query } }) };
+}
+
+/** Another process in a transaction, who is never the one that a deadlock is ended at. */
+async function rival() {
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  await client.query(`SET deadlock_timeout = '10min'; BEGIN`);
+  return {
+    take: (tenantId: TenantId) =>
+      client.query('UPDATE tenant_quota SET updated_at = now() WHERE tenant_id = $1', [tenantId]),
+    commit: () => client.query('COMMIT'),
+    end: () => client.end(),
+  };
+}
+
+const waitUntilBlocked = (count: number) =>
+  expect
+    .poll(
+      async () => {
+        const [row] = await drivers[0]!.query<{ blocked: number }>(
+          `SELECT count(*)::int AS blocked FROM pg_stat_activity
+           WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+          [],
+        );
+        return row?.blocked;
+      },
+      { timeout: 30_000 },
+    )
+    .toBe(count);
+
+function deductionOf(tenantId: TenantId): Deduction {
+  const traceId = randomUUIDv7() as string as TraceId;
+  return {
+    id: randomUUIDv7() as string as TransactionId,
+    tenantId,
+    apiKeyId: null,
+    traceId,
+    requestHash: hashRequest(traceId),
+    amount: parseAmount('0.5'),
+    metered: null,
+    model: null,
+    periodDay: at,
+    description: null,
+  };
+}
+
+it('a batch that Postgres ends for a deadlock is written all the same, once', async () => {
+  const { driver, statements, ledger } = await openRecorded();
+  const [gate, other] = [await rival(), await rival()];
+  try {
+    await gate.take(tenants[1]!);
+    await other.take(tenants[2]!);
+    const answers = Promise.all(tenants.map((tenantId) => ledger.deduct(deductionOf(tenantId))));
+    // The batch has the first tenant and waits for the second.
+    await waitUntilBlocked(1);
+    const crossed = other.take(tenants[0]!);
+    await waitUntilBlocked(2);
+    // Now it waits for the third, whose holder waits for it: whoever waits last, and looks first, is ended.
+    await gate.commit();
+    await crossed;
+    await other.commit();
+    expect((await answers).map(({ kind }) => kind)).toEqual(times(3, 'posted'));
+    // A retry that is quicker than the other's awakening takes the first tenant again, and is ended again.
+    expect([...new Set(statements)]).toEqual(['3 refused: 40P01', '3 written']);
+  } finally {
+    await gate.end();
+    await other.end();
+    await driver.close();
+  }
+});
+
+it('a batch that can not be serialized is written again, and once', async () => {
+  const { driver, statements, ledger } = await openRecorded();
+  const other = await rival();
+  try {
+    // One after the other they have the pool's one connection; its operator's default is stricter now.
+    await driver.query(`SET default_transaction_isolation = 'repeatable read'`, []);
+    await other.take(tenants[0]!);
+    const deductions = [tenants[0]!, tenants[0]!].map(deductionOf);
+    const answers = Promise.all(deductions.map((deduction) => ledger.deduct(deduction)));
+    await waitUntilBlocked(1);
+    await other.commit();
+    const [first, second] = await answers;
+    if (first?.kind !== 'posted' || second?.kind !== 'posted') throw new Error('not posted');
+    expect(second.seq).toBe(first.seq + 1);
+    expect(statements).toEqual(['2 refused: 40001', '2 written']);
+  } finally {
+    await other.end();
+    await driver.close();
   }
 });
