@@ -17,6 +17,9 @@
 --
 -- The tenants' rows are locked first and in order: two batches that share tenants can't deadlock, and
 -- what is computed from a locked row stays true until this commits.
+--
+-- A transaction's status is looked at only once its row is locked: asked for in the same step, Postgres finds
+-- the row by going through all that the tenant has open, for each item anew.
 WITH item AS (
   SELECT *
   FROM unnest(
@@ -37,12 +40,11 @@ tenant AS MATERIALIZED (
   ORDER BY q.tenant_id
   FOR UPDATE
 ),
-pending AS MATERIALIZED (
-  SELECT b.period_day, i.*
+locked AS MATERIALIZED (
+  SELECT b.status, b.period_day, i.*
   FROM item i
   JOIN tenant t ON t.tenant_id = i.tenant_id
   JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.id = i.id
-  WHERE b.status = 'PENDING'
   FOR UPDATE OF b
 ),
 numbered AS (
@@ -51,8 +53,9 @@ numbered AS (
     -p.amount AS effect,
     t.last_seq + row_number() OVER running AS seq,
     t.balance - sum(p.amount) OVER running AS balance_after
-  FROM pending p
+  FROM locked p
   JOIN tenant t ON t.tenant_id = p.tenant_id
+  WHERE p.status = 'PENDING'
   WINDOW running AS (PARTITION BY p.tenant_id ORDER BY p.position)
 ),
 closed AS (
@@ -76,7 +79,7 @@ closed AS (
     updated_at = now()
   FROM numbered n
   WHERE b.tenant_id = n.tenant_id AND b.id = n.id
-  RETURNING b.id
+  RETURNING b.tenant_id, b.id, b.amount, b.seq, b.balance_after
 ),
 recorded AS (
   INSERT INTO usage_record (
@@ -89,7 +92,6 @@ recorded AS (
   FROM numbered n
 ),
 -- include apply-to-tenants
-SELECT n.id, n.amount, n.seq, n.balance_after, u.*
-FROM numbered n
-JOIN closed c ON c.id = n.id
-JOIN updated u ON u.tenant_id = n.tenant_id
+SELECT c.id, c.amount, c.seq, c.balance_after, u.*
+FROM closed c
+JOIN updated u ON u.tenant_id = c.tenant_id

@@ -7,6 +7,8 @@
 --   $9 latency_ms       $10 time_to_first_byte_ms or null
 --
 -- Result: a row {id} per item that was voided. An item without a row wasn't PENDING.
+--
+-- As for a commit, the status is looked at only once the row is locked.
 WITH item AS (
   SELECT *
   FROM unnest(
@@ -17,13 +19,15 @@ WITH item AS (
     latency_ms, time_to_first_byte_ms
   )
 ),
-pending AS MATERIALIZED (
-  SELECT i.*
+locked AS MATERIALIZED (
+  SELECT b.status, i.*
   FROM item i
   JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.id = i.id
-  WHERE b.status = 'PENDING'
   ORDER BY b.tenant_id, b.id
   FOR UPDATE OF b
+),
+pending AS (
+  SELECT * FROM locked WHERE status = 'PENDING'
 ),
 closed AS (
   UPDATE billing_transaction b
