@@ -12,6 +12,7 @@ import { meter } from './meter.ts';
 import { costPrices, type PricedModelUsage, pricesOfOthers } from './other-prices.ts';
 import { storable } from './progress.ts';
 import { soundReading } from './sound-reading.ts';
+import { within } from './within.ts';
 
 /** How the exchange ended, and what upstream said of it. */
 export interface Ending {
@@ -136,15 +137,4 @@ export async function voidIt(
     }),
     options.commitWaitMs,
   );
-}
-
-/** Null when it takes longer: it goes on all the same. */
-async function within<T>(work: Promise<T>, waitMs: number): Promise<T | null> {
-  const { promise, resolve } = Promise.withResolvers<null>();
-  const timer = setTimeout(() => resolve(null), waitMs);
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
