@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -12,8 +12,10 @@ import { nano } from '../../domain/money.ts';
 import { periodAt, type QuotaProjection } from '../../domain/quota.ts';
 import { describeHotState } from '../hot-state.contract.ts';
 import { connectRedis, unfitness } from './connect.ts';
+import { createRedisHealth } from './health.ts';
 import { tenantKeys } from './keys.ts';
 import { createRedisHotState, type RedisHotState } from './redis.ts';
+import { readScriptTexts } from './script-texts.ts';
 import { loadScripts, type RunScript } from './scripts.ts';
 
 const redis = useRedis();
@@ -146,6 +148,25 @@ it('forgets a tenant that was idle for a day, with all that is kept of it', asyn
   for (const redisKey of tenantKeys(tenantId)) {
     if ((await redis.client.exists(redisKey)) === 1)
       expect(await redis.client.pttl(redisKey)).toBeGreaterThan(0);
+  }
+});
+
+it('needs no more rights than the documentation names', async () => {
+  const docs = await readFile(new URL('../../../docs/production.md', import.meta.url), 'utf8');
+  const [, commands, keys] = /With an ACL: `([^`]+)`, on `([^`]+)`/.exec(docs)!;
+  const rights = [...commands!.split(' '), ...keys!.split(' ')];
+  await redis.client.call('ACL', 'SETUSER', 'tollgate', 'reset', 'on', '>planted', ...rights);
+  const url = redis.server.url.replace('//', '//tollgate:planted@');
+  const client = await connectRedis({ address: { kind: 'single', url }, onError: failOnFault });
+  try {
+    const hotState = createRedisHotState({ run: await loadScripts(client), onFault: failOnFault });
+    await loadTenant(hotState, { projection: projection() });
+    expect(await hotState.check(check('1'))).toMatchObject({ kind: 'admitted' });
+    await client.publish('gw:catalog:changed', 'test');
+    expect(await createRedisHealth(client, readScriptTexts()).scripts()).toBeDefined();
+    await expect(client.call('CONFIG', 'GET', '*')).rejects.toThrow(/NOPERM/);
+  } finally {
+    client.disconnect();
   }
 });
 
