@@ -7,7 +7,7 @@ import { addModel, addTenant, type TestTenant } from './support/gateway.ts';
 import { createDatabase, type PostgresService, startPostgres } from './support/services/postgres.ts';
 import { type RedisServer, startRedis } from './support/services/redis.ts';
 import { type RedisCluster, startRedisCluster } from './support/services/redis-cluster.ts';
-import { type DoublingProxy, startDoublingProxy } from './support/services/redis-doubling-proxy.ts';
+import { type RedisDoublingProxy, startDoublingProxy } from './support/services/redis-doubling-proxy.ts';
 
 // Several processes on one Postgres and one Redis: one balance is one balance, whatever becomes of hot state.
 
@@ -128,14 +128,14 @@ describe(`${gateways} gateway processes on one Redis, and a balance for exactly 
 
 describe(`${gateways} gateway processes behind a network that has every command to Redis sent twice`, () => {
   let redis: RedisServer;
-  let proxy: DoublingProxy;
+  let proxy: RedisDoublingProxy;
   let fleet: Fleet;
 
   beforeAll(async () => {
     redis = await startRedis();
     proxy = await startDoublingProxy(redis.port);
     fleet = await openFleet({
-      redisEnv: { REDIS_URL: `redis://127.0.0.1:${proxy.port}` },
+      redisEnv: { REDIS_URL: proxy.url },
       redisAddress: { kind: 'single', url: redis.url },
     });
   });
