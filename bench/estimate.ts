@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
 import { TextEstimate } from '../src/dialects/text-estimate.ts';
+import { median, rounded } from './figures.ts';
+import type { BenchOptions, Question } from './question.ts';
 
 // How long does the estimate of a prompt hold up the event loop, by the prompt's length? The baseline, in
 // the same run, is what has to be done with the prompt anyway: reading its JSON. The exact count, which
@@ -8,7 +10,6 @@ import { TextEstimate } from '../src/dialects/text-estimate.ts';
 
 const lengths = [1_000, 10_000, 100_000, 1_000_000, 30_000_000];
 const longestExact = 1_000_000;
-const rounds = 5;
 const minimumRoundMs = 50;
 
 /** Prose and code as they stand in this repository, repeated to a length. */
@@ -18,14 +19,14 @@ function textOf(length: number): string {
   return source.repeat(Math.ceil(length / source.length)).slice(0, length);
 }
 
-function estimate(text: string): number {
+function estimateOf(text: string): number {
   const sum = new TextEstimate();
   sum.add(text);
   return sum.total();
 }
 
 /** Microseconds a call, of each round. */
-function measure(work: () => unknown): number[] {
+function measure(work: () => unknown, rounds: number): number[] {
   work();
   return Array.from({ length: rounds }, () => {
     const startedAt = performance.now();
@@ -34,33 +35,33 @@ function measure(work: () => unknown): number[] {
       work();
       calls++;
     } while (performance.now() - startedAt < minimumRoundMs);
-    return ((performance.now() - startedAt) * 1_000) / calls;
+    return rounded(((performance.now() - startedAt) * 1_000) / calls);
   });
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-const rounded = (value: number) => Number(value.toPrecision(4));
-
-const results = lengths.map((length) => {
+function measureLength(length: number, { rounds }: BenchOptions) {
   const json = JSON.stringify({ content: textOf(length) });
   const { content } = JSON.parse(json);
-  const estimateRounds = measure(() => estimate(content)).map(rounded);
-  const parseRounds = measure(() => JSON.parse(json)).map(rounded);
+  const estimateRounds = measure(() => estimateOf(content), rounds);
+  const parseRounds = measure(() => JSON.parse(json), rounds);
   const isCounted = length <= longestExact;
-  const exactRounds = isCounted ? measure(() => countTokens(content)).map(rounded) : [];
+  const exactRounds = isCounted ? measure(() => countTokens(content), rounds) : [];
   return {
     characters: length,
     estimate_us: median(estimateRounds),
     json_parse_us: median(parseRounds),
     estimate_to_json_parse: rounded(median(estimateRounds) / median(parseRounds)),
     exact_count_us: isCounted ? median(exactRounds) : null,
-    estimate_to_exact_tokens: isCounted ? rounded(estimate(content) / countTokens(content)) : null,
+    estimate_to_exact_tokens: isCounted ? rounded(estimateOf(content) / countTokens(content)) : null,
     rounds: { estimate_us: estimateRounds, json_parse_us: parseRounds, exact_count_us: exactRounds },
   };
-});
+}
 
-console.log(JSON.stringify({ benchmark: 'estimate', node: process.version, results }));
-console.table(results.map(({ rounds: _, ...figures }) => figures));
+export const estimate: Question = async (options) => {
+  const results = lengths.map((length) => measureLength(length, options));
+  return {
+    table: results.map(({ rounds: _, ...figures }) => figures),
+    result: { benchmark: 'estimate', results },
+    failures: [],
+  };
+};

@@ -1,0 +1,59 @@
+import { Client } from 'pg';
+import type { Driver } from '../../src/ledger/drivers/driver.ts';
+import { setUpSession, valueTypes } from '../../src/ledger/drivers/postgres-session.ts';
+import { readStatements } from '../../src/ledger/sql/statements.ts';
+import { commitWriter, pendingWriter, postWriter } from '../../src/ledger/writers.ts';
+import type { Callers } from './callers.ts';
+import { commitOf, newDeduction, newDraft } from './work.ts';
+
+const statements = readStatements();
+
+/**
+ * Opens connections that write each transaction by a statement of its own: the ledger's own statements, with
+ * one item, prepared, on a bare connection per caller. There is no pool and no watch over the answer in
+ * between, so that nothing stands in the baseline's way that Postgres doesn't put there. Plans are kept, which
+ * the ledger can't afford (ADR 14): with statistics gathered before they are made, they use the indexes, and
+ * a statement of one item takes about half the time.
+ */
+export async function openOneStatementEach(
+  url: string,
+  options: { readonly connections: number },
+): Promise<Callers> {
+  const clients = Array.from(
+    { length: options.connections },
+    () => new Client({ connectionString: url, types: valueTypes }),
+  );
+  for (const client of clients) {
+    await client.connect();
+    await setUpSession(client, { statementTimeoutMs: 30_000, withinMs: 5_000 });
+    await client.query('SET plan_cache_mode = force_generic_plan');
+  }
+  const writers = clients.map(writersOn);
+  return {
+    deduct: writers.map(({ post }) => async () => {
+      const [answer] = await post.write([{ ...newDeduction(), type: 'CHARGE' }]);
+      if (answer?.kind !== 'posted') throw new Error(`a deduction was answered ${answer?.kind}`);
+    }),
+    pair: writers.map(({ pending, commit }) => async () => {
+      const draft = newDraft();
+      const [created] = await pending.write([draft]);
+      if (created?.kind !== 'created') throw new Error(`a pending was answered ${created?.kind}`);
+      const [committed] = await commit.write([commitOf(draft)]);
+      if (committed?.kind !== 'committed') throw new Error(`a commit was answered ${committed?.kind}`);
+    }),
+    takeBatches: () => [],
+    close: async () => {
+      for (const client of clients) await client.end();
+    },
+  };
+}
+
+function writersOn(client: Client) {
+  const names = new Map(Object.entries(statements).map(([name, text]) => [text, name]));
+  const query = async <Row>(text: string, parameters: readonly unknown[]): Promise<readonly Row[]> => {
+    const { rows } = await client.query({ name: names.get(text) ?? '', text, values: [...parameters] });
+    return rows;
+  };
+  const access = { driver: { query } as Pick<Driver, 'query'> as Driver, statements };
+  return { post: postWriter(access), pending: pendingWriter(access), commit: commitWriter(access) };
+}
