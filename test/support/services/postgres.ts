@@ -95,7 +95,17 @@ async function createCluster(dataDir: string, flags: readonly string[]): Promise
   const as = await account();
   await mkdir(dataDir, { recursive: true });
   if (as.uid !== undefined && as.gid !== undefined) await chown(dataDir, as.uid, as.gid);
+  await requireAccess(dataDir, as);
   await run(initdb, ['-D', dataDir, ...clusterFlags, ...flags], { ...as, cwd: dataDir, env: environment() });
+}
+
+async function requireAccess(folder: string, as: Account): Promise<void> {
+  await run('test', ['-w', folder], as).catch((cause) => {
+    const message =
+      `Postgres does not run as root, and the account that it runs as may not enter ${folder}: ` +
+      'open the folders above it, or keep the data elsewhere with DATA_DIR.';
+    throw new Error(message, { cause });
+  });
 }
 
 const environment = () => ({ PATH: process.env.PATH ?? '', LC_ALL: 'C' });
