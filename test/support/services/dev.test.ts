@@ -5,6 +5,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -112,6 +113,9 @@ describe('npm run dev:services', () => {
     const second = await start();
     expect(await query(second.databaseUrl, 'SELECT amount FROM kept')).toEqual([{ amount: 7 }]);
     expect(await askRedis(second.redis, (client) => client.get('name'))).toBeNull();
+    // As from a terminal and npm.
+    second.child.kill('SIGINT');
+    await sleep(30);
     expect(await second.end('SIGINT')).toBe(0);
     await allGone(second);
   });

@@ -21,11 +21,8 @@ interface Services {
 
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    // Whoever asks twice waits for nobody: the servers end with this process at the latest.
-    if (stopping.signal.aborted) process.exit(1);
-    stopping.abort();
-  });
+  // One Ctrl-C comes twice, from the terminal and from npm: the second asks for nothing more.
+  process.on(signal, () => stopping.abort());
 }
 
 try {
