@@ -5,18 +5,13 @@ import { systemClock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
 import { createMemoryHotState } from '../hot-state/memory.ts';
-import {
-  connectRedis,
-  type RedisAddress,
-  type RedisClient,
-  reasonOf,
-  unusable,
-} from '../hot-state/redis/connect.ts';
+import { connectRedis, type RedisAddress, type RedisClient, unusable } from '../hot-state/redis/connect.ts';
 import { createRedisHealth } from '../hot-state/redis/health.ts';
+import { reasonOf } from '../hot-state/redis/reasons.ts';
 import { createRedisHotState } from '../hot-state/redis/redis.ts';
 import { readScriptTexts } from '../hot-state/redis/script-texts.ts';
 import { loadScripts, type RunScript } from '../hot-state/redis/scripts.ts';
-import { nodesOf, subscribe } from '../hot-state/redis/subscription.ts';
+import { subscribeToRedis } from '../hot-state/redis/subscription.ts';
 import type { Part } from '../observability/health.ts';
 
 /** What Redis is used for beside admission. */
@@ -85,10 +80,10 @@ function channelsOf(client: RedisClient, address: RedisAddress, log: Logger): Ch
   return {
     publish: (channel, message) => client.publish(channel, message),
     subscribe: (options) =>
-      subscribe({
+      subscribeToRedis({
         ...options,
         address,
-        nodes: () => nodesOf(client),
+        client,
         onError: (error) => log.warn({ err: error }, 'listening to Redis'),
       }),
   };

@@ -73,7 +73,12 @@ it('tells its last change before it is closed, and hears nothing more', async ()
   const sent = Promise.withResolvers<void>();
   publishing = () => sent.promise;
   here.invalidation.changed();
-  const closed = here.invalidation.close();
+  let isClosed = false;
+  const closed = here.invalidation.close().then(() => {
+    isClosed = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(isClosed).toBe(false);
   sent.resolve();
   await closed;
   expect(published).toBe(1);

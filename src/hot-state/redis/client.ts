@@ -7,18 +7,20 @@ export interface RedisNode {
   readonly port: number;
 }
 
+/** Whichever server the sentinels call the master of this name. */
+export interface SentinelAddress {
+  readonly kind: 'sentinel';
+  readonly sentinels: readonly RedisNode[];
+  readonly name: string;
+  readonly sentinelPassword: string | null;
+  readonly password: string | null;
+  readonly db: number;
+}
+
 export type RedisAddress =
   /** `redis://` or, with TLS, `rediss://`, with password and database. */
   | { readonly kind: 'single'; readonly url: string }
-  /** Whichever server the sentinels call the master of this name. */
-  | {
-      readonly kind: 'sentinel';
-      readonly sentinels: readonly RedisNode[];
-      readonly name: string;
-      readonly sentinelPassword: string | null;
-      readonly password: string | null;
-      readonly db: number;
-    }
+  | SentinelAddress
   | {
       readonly kind: 'cluster';
       readonly nodes: readonly RedisNode[];
@@ -56,7 +58,7 @@ function commandOptions(commandTimeoutMs: number) {
   } satisfies RedisOptions;
 }
 
-function sentinelOptions(address: Extract<RedisAddress, { kind: 'sentinel' }>, commandTimeoutMs: number) {
+function sentinelOptions(address: SentinelAddress, commandTimeoutMs: number) {
   const { sentinels, name, sentinelPassword, password, db } = address;
   return {
     sentinels: sentinels.map(({ host, port }) => ({ host, port })),
@@ -65,8 +67,6 @@ function sentinelOptions(address: Extract<RedisAddress, { kind: 'sentinel' }>, c
     ...passwordOf(password),
     ...(sentinelPassword === null ? {} : { sentinelPassword }),
     sentinelCommandTimeout: commandTimeoutMs,
-    // A master that was replaced may still answer us: two would admit from one balance.
-    failoverDetector: true,
   } satisfies RedisOptions;
 }
 
@@ -99,15 +99,9 @@ export function createClient({ address, commandTimeoutMs }: ClientOptions): Redi
   return client;
 }
 
-/**
- * For one subscription, which ends with its connection: who listens makes another one and knows then that it
- * has missed something. `node` is where to listen in a Cluster, whose nodes pass on all that is published.
- */
-export function createSubscriber(
-  { address, commandTimeoutMs }: ClientOptions,
-  node: RedisNode | null,
-): Redis {
-  const options = {
+/** One subscription ends with its connection: who listens makes another one and knows then that it has missed something. */
+function subscriberOptions(commandTimeoutMs: number) {
+  return {
     commandTimeout: commandTimeoutMs,
     connectTimeout: commandTimeoutMs,
     enableOfflineQueue: false,
@@ -115,6 +109,14 @@ export function createSubscriber(
     autoResubscribe: false,
     retryStrategy: null,
   } satisfies RedisOptions;
+}
+
+/** For one subscription. `node` is where to listen in a Cluster, whose nodes pass on all that is published. */
+export function createSubscriber(
+  { address, commandTimeoutMs }: ClientOptions,
+  node: RedisNode | null,
+): Redis {
+  const options = subscriberOptions(commandTimeoutMs);
   switch (address.kind) {
     case 'single':
       return new Redis(address.url, options);
@@ -127,4 +129,17 @@ export function createSubscriber(
     case 'cluster':
       return new Redis({ ...options, ...(node ?? address.nodes[0]), ...passwordOf(address.password) });
   }
+}
+
+interface SentinelClientOptions extends ClientOptions {
+  readonly address: SentinelAddress;
+}
+
+/** For one subscription at a sentinel itself. */
+export function createSentinelSubscriber(
+  { address, commandTimeoutMs }: SentinelClientOptions,
+  { host, port }: RedisNode,
+): Redis {
+  const options = subscriberOptions(commandTimeoutMs);
+  return new Redis({ ...options, host, port, ...passwordOf(address.sentinelPassword) });
 }

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster, type Redis } from 'ioredis';
 import { Fault } from '../../domain/errors.ts';
 import { createClient, type RedisAddress, type RedisClient } from './client.ts';
+import { followFailovers } from './failovers.ts';
+import { reasonOf, withoutCommand, worstOfSentinels } from './reasons.ts';
 
 export type { RedisAddress, RedisClient } from './client.ts';
 
@@ -54,27 +56,30 @@ export async function connectRedis(options: RedisConnectOptions): Promise<RedisC
   }
   client.on('error', (error: Error) => onError(withoutCommand(error)));
   recheckFitness(client, onError);
+  if (address.kind === 'sentinel' && !(client instanceof Cluster)) {
+    followFailovers({ client, address, commandTimeoutMs });
+  }
   return client;
 }
 
 /** What is told by events while it connects: the rejection itself only says that it didn't. */
 function watchStart(client: RedisClient) {
   let error: Error | null = null;
-  let sentinelError: Error | null = null;
+  const ofSentinels: Error[] = [];
   // Left in place: unheard, what comes after a start that failed would be printed, or end the process.
   client.on('error', (it: Error) => {
     error ??= it;
   });
-  client.on('sentinelError', (it: Error) => {
-    sentinelError ??= it;
-  });
+  const onSentinelError = (it: Error) => ofSentinels.push(it);
+  client.on('sentinelError', onSentinelError);
   return {
     get trouble() {
-      // That no sentinel could be asked says less than why the first one couldn't.
-      return sentinelError ?? error;
+      // That no sentinel could be asked says less than why one couldn't.
+      return worstOfSentinels(ofSentinels) ?? error;
     },
-    /** A database that isn't there is told, and then the first one is used. */
+    /** Its end; a database that isn't there was only told by an event, and another one would be used. */
     requireSound: () => {
+      client.off('sentinelError', onSentinelError);
       if (error !== null) throw error;
     },
   };
@@ -100,23 +105,6 @@ function placeOf(address: RedisAddress): string {
     case 'cluster':
       return `Cluster at ${list(address.nodes)}`;
   }
-}
-
-/** What went wrong, in words; some errors only name others that say it. */
-export function reasonOf(error: unknown): string {
-  const { lastNodeError } = error as { lastNodeError?: unknown };
-  if (lastNodeError instanceof Error) return reasonOf(lastNodeError);
-  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
-  const message = error instanceof Error ? error.message : String(error);
-  if (message === 'Connection is closed.') return 'it takes no connection';
-  if (!message.includes('got an invalid reply: null')) return message;
-  return 'the sentinels know no master of this name (REDIS_SENTINEL_NAME)';
-}
-
-/** Errors carry the command that failed, and the first one of a connection carries the password. */
-export function withoutCommand(error: unknown): Error {
-  const { name, code } = error as NodeJS.ErrnoException;
-  return Object.assign(new Error(reasonOf(error)), { name, ...(code === undefined ? {} : { code }) });
 }
 
 async function within<T>(work: Promise<T>, timeoutMs: number): Promise<T> {

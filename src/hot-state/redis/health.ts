@@ -4,10 +4,10 @@ import {
   mastersOf,
   nameOf,
   type RedisClient,
-  reasonOf,
   replicaTakesNoWrites,
   unfitness,
 } from './connect.ts';
+import { reasonOf } from './reasons.ts';
 import type { ScriptText } from './script-texts.ts';
 
 export interface RedisHealth {

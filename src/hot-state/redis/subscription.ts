@@ -1,19 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster, type Redis } from 'ioredis';
 import { createSubscriber, type RedisAddress, type RedisClient, type RedisNode } from './client.ts';
-import { withoutCommand } from './connect.ts';
+import { withoutCommand } from './reasons.ts';
 
-export interface SubscriptionOptions {
-  readonly address: RedisAddress;
+export interface Listener {
   readonly channel: string;
-  /** In a Cluster, the nodes that are there now; those of the address, where none is known. */
-  readonly nodes: () => readonly RedisNode[];
   /** Each time that listening begins: what was published before may have been missed. */
   readonly onListening: () => void;
-  readonly onMessage: () => void;
+  readonly onMessage: (message: string) => void;
   /** Listening failed or ended; it begins again by itself. Without passwords. */
   readonly onError: (error: Error) => void;
-  readonly commandTimeoutMs?: number;
+}
+
+export interface SubscriptionOptions extends Listener {
+  /** A connection that isn't open yet, for the attempt of this number. */
+  readonly connect: (attempt: number) => Redis;
 }
 
 export interface Subscription {
@@ -51,9 +52,8 @@ async function listenAgainAndAgain(options: SubscriptionOptions, closed: AbortSi
 
 /** Ends with its connection. Returns whether it had begun, and rejects where it hadn't. */
 async function listen(options: SubscriptionOptions, attempt: number, closed: AbortSignal): Promise<boolean> {
-  const { address, channel, nodes, onListening, onMessage, onError, commandTimeoutMs = 1_000 } = options;
-  const known = address.kind === 'cluster' && nodes().length === 0 ? address.nodes : nodes();
-  const client = createSubscriber({ address, commandTimeoutMs }, known[attempt % known.length] ?? null);
+  const { connect, channel, onListening, onMessage, onError } = options;
+  const client = connect(attempt);
   let trouble: Error | null = null;
   client.on('error', (error: Error) => {
     trouble = error;
@@ -62,7 +62,7 @@ async function listen(options: SubscriptionOptions, attempt: number, closed: Abo
   client.once('end', () => lost.abort());
   const stop = AbortSignal.any([lost.signal, closed]);
   try {
-    client.on('message', onMessage);
+    client.on('message', (_, message) => onMessage(message));
     await client.connect().catch((error) => {
       throw trouble ?? error;
     });
@@ -86,8 +86,29 @@ async function pause(ms: number, until: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal: until }).catch(() => undefined);
 }
 
+const defaultCommandTimeoutMs = 1_000;
+
+export interface RedisSubscriptionOptions extends Listener {
+  readonly address: RedisAddress;
+  /** The client for commands: in a Cluster it knows which nodes there are now. */
+  readonly client: RedisClient;
+  readonly commandTimeoutMs?: number;
+}
+
+/** Listens where the client's commands go, to another node of a Cluster whenever one is lost. */
+export function subscribeToRedis(options: RedisSubscriptionOptions): Subscription {
+  const { address, client, commandTimeoutMs = defaultCommandTimeoutMs, ...listener } = options;
+  return subscribe({
+    ...listener,
+    connect: (attempt) => {
+      const nodes = nodesOf(client);
+      return createSubscriber({ address, commandTimeoutMs }, nodes[attempt % nodes.length] ?? null);
+    },
+  });
+}
+
 /** The nodes of a Cluster as its client knows them; none of a Redis that isn't one. */
-export function nodesOf(client: RedisClient): readonly RedisNode[] {
+function nodesOf(client: RedisClient): readonly RedisNode[] {
   if (!(client instanceof Cluster)) return [];
   return client
     .nodes()
