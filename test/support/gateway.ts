@@ -29,6 +29,7 @@ export interface TestGateway {
   readonly url: string;
   readonly adminToken: string;
   readonly dataDir: string;
+  readonly process: ChildProcess;
   /** Everything it has printed and logged so far. */
   output(): string;
   /** An admin call that has to succeed. */
@@ -113,6 +114,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     url,
     adminToken,
     dataDir,
+    process: child,
     output,
     adminCall,
     admin: async (method, path, body) => {
