@@ -11,6 +11,7 @@ import {
   type TestTenant,
 } from './support/gateway.ts';
 import { type RedisServer, startRedis } from './support/services/redis.ts';
+import { startRedisCluster } from './support/services/redis-cluster.ts';
 
 const messages = [{ role: 'user', content: 'Tell me of the sea.' }];
 const settings = { requirepass: 'planted-password' };
@@ -114,6 +115,25 @@ describe('a gateway with hot state in Redis', () => {
     expect(gateway.output()).toContain('a connection to Redis');
     expect(gateway.output()).not.toContain(settings.requirepass);
   });
+});
+
+it('bills on a Redis Cluster too, and forgets what an admin changed', async () => {
+  const cluster = await startRedisCluster();
+  const nodes = cluster.nodes.map(({ host, port }) => `${host}:${port}`).join();
+  const other = await startGateway({ env: { REDIS_CLUSTER_NODES: nodes } });
+  await addModel(other, 'sea', { baseUrl: simulator.url, upstreamModel: 'sim?ttfb_ms=0&tokens=20' });
+  const tenants = await Promise.all(Array.from({ length: 6 }, () => addTenant(other)));
+  for (const { id, apiKey } of tenants) {
+    const headers = { authorization: `Bearer ${apiKey}` };
+    expect((await other.call('/v1/chat/completions', { model: 'sea', messages }, headers)).status).toBe(200);
+    const { data } = await other.admin('GET', `/tenants/${id}/api-keys`);
+    await other.admin('DELETE', `/tenants/${id}/api-keys/${data[0].id}`);
+    expect((await other.call('/v1/chat/completions', { model: 'sea', messages }, headers)).status).toBe(401);
+  }
+  const report = await (await fetch(`${other.url}/health`)).json();
+  expect(report).toMatchObject({ status: 'healthy', redis: { detail: 'redis (cluster)' } });
+  await other.stop();
+  await cluster.stop();
 });
 
 it('does not start where Redis refuses it, and says so in one line without the password', async () => {

@@ -60,7 +60,7 @@ export async function openRedis(
 ): Promise<RedisClient> {
   const client = await connectRedis({
     address,
-    onError: (error) => log.warn({ err: error }, 'a connection to Redis'),
+    onError: toLog(log, 'a connection to Redis'),
   });
   undo.defer(() => client.disconnect());
   return client;
@@ -84,7 +84,20 @@ function channelsOf(client: RedisClient, address: RedisAddress, log: Logger): Ch
         ...options,
         address,
         client,
-        onError: (error) => log.warn({ err: error }, 'listening to Redis'),
+        onError: toLog(log, 'listening to Redis'),
       }),
+  };
+}
+
+/** A server that is away is tried again every second, and says the same each time. */
+const sameAgainAfterMs = 10_000;
+
+function toLog(log: Pick<Logger, 'warn'>, what: string): (error: Error) => void {
+  let last = { message: '', atMs: Number.NEGATIVE_INFINITY };
+  return (error) => {
+    const atMs = systemClock.monotonic();
+    if (error.message === last.message && atMs - last.atMs < sameAgainAfterMs) return;
+    last = { message: error.message, atMs };
+    log.warn({ err: error }, what);
   };
 }

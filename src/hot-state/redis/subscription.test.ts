@@ -24,13 +24,14 @@ async function start(settings: Readonly<Record<string, string>> = {}): Promise<R
 function listen(
   address: RedisAddress,
   client: RedisClient = createClient({ address, commandTimeoutMs: 300 }),
+  commandTimeoutMs = 300,
 ) {
   const heard = { listening: 0, messages: 0, errors: [] as Error[] };
   const subscription = subscribeToRedis({
     address,
     channel,
     client,
-    commandTimeoutMs: 300,
+    commandTimeoutMs,
     onListening: () => heard.listening++,
     onMessage: () => heard.messages++,
     onError: (error) => heard.errors.push(error),
@@ -99,6 +100,18 @@ it('ends when it is closed, connected or not', async () => {
   await connected.subscription.close();
   await never.subscription.close();
   expect(await publisher(port).publish(channel, 'x')).toBe(0);
+});
+
+it('ends without waiting for a server that hangs', async () => {
+  const { port, pid } = await start();
+  const begun = listen(single(port), undefined, 600_000);
+  await expect.poll(() => begun.heard.listening, soon).toBe(1);
+  process.kill(pid, 'SIGSTOP');
+  const hanging = listen(single(port), undefined, 600_000);
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  await begun.subscription.close();
+  await hanging.subscription.close();
+  expect([...begun.heard.errors, ...hanging.heard.errors]).toEqual([]);
 });
 
 it('hears in a Cluster what any node was told, and listens to another node when its own is gone', async () => {

@@ -58,27 +58,45 @@ async function listen(options: SubscriptionOptions, attempt: number, closed: Abo
   client.on('error', (error: Error) => {
     trouble = error;
   });
-  const lost = new AbortController();
-  client.once('end', () => lost.abort());
-  const stop = AbortSignal.any([lost.signal, closed]);
+  client.on('message', (_, message) => onMessage(message));
   try {
-    client.on('message', (_, message) => onMessage(message));
-    await client.connect().catch((error) => {
-      throw trouble ?? error;
-    });
-    await client.subscribe(channel);
-    onListening();
-    await pingUntil(stop, client).catch((error) => onError(withoutCommand(trouble ?? error)));
-    return true;
+    await unlessClosed(client.connect(), closed);
+    await unlessClosed(client.subscribe(channel), closed);
+  } catch (error) {
+    client.disconnect();
+    throw trouble ?? error;
+  }
+  onListening();
+  try {
+    await pingUntilLost(client, closed);
+  } catch (error) {
+    if (!closed.aborted) onError(withoutCommand(trouble ?? error));
   } finally {
     client.disconnect();
   }
+  return true;
 }
 
-async function pingUntil(stop: AbortSignal, client: Redis): Promise<void> {
-  while (!stop.aborted) {
-    await client.ping();
-    await pause(pingEveryMs, stop);
+async function pingUntilLost(client: Redis, closed: AbortSignal): Promise<never> {
+  const lost = new AbortController();
+  client.once('end', () => lost.abort());
+  for (;;) {
+    await unlessClosed(client.ping(), closed);
+    await pause(pingEveryMs, AbortSignal.any([lost.signal, closed]));
+  }
+}
+
+/** A server that hangs may take its time, and who ends doesn't wait for it. */
+async function unlessClosed<T>(work: Promise<T>, closed: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const end = () => reject(new Error('closed'));
+  if (closed.aborted) end();
+  closed.addEventListener('abort', end);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    closed.removeEventListener('abort', end);
+    work.catch(() => undefined);
   }
 }
 
