@@ -12,8 +12,9 @@ import {
   type TestGateway,
   type TestTenant,
 } from './support/gateway.ts';
+import { freePort } from './support/services/free-port.ts';
 import type { TestDatabase } from './support/services/postgres.ts';
-import { freePort, type RedisServer, startRedis } from './support/services/redis.ts';
+import { type RedisServer, startRedis } from './support/services/redis.ts';
 import { newDatabase } from './support/template.ts';
 
 const messages = [{ role: 'user', content: 'Tell me of the sea.' }];

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { freePort, type RedisServer, startRedis } from '../../../test/support/services/redis.ts';
+import { freePort } from '../../../test/support/services/free-port.ts';
+import { type RedisServer, startRedis } from '../../../test/support/services/redis.ts';
 import { connectRedis, type RedisAddress } from './connect.ts';
 import { subscribeToRedis } from './subscription.ts';
 
