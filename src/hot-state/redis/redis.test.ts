@@ -152,6 +152,7 @@ it('forgets a tenant that was idle for a day, with all that is kept of it', asyn
 });
 
 it('needs no more rights than the documentation names', async () => {
+  await redis.client.flushall();
   const docs = await readFile(new URL('../../../docs/production.md', import.meta.url), 'utf8');
   const [, commands, keys] = /With an ACL: `([^`]+)`, on `([^`]+)`/.exec(docs)!;
   const rights = [...commands!.split(' '), ...keys!.split(' ')];

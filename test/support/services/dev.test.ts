@@ -5,7 +5,6 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -115,7 +114,7 @@ describe('npm run dev:services', () => {
     expect(await askRedis(second.redis, (client) => client.get('name'))).toBeNull();
     // As from a terminal and npm.
     second.child.kill('SIGINT');
-    await sleep(30);
+    await expect.poll(second.output, { interval: 1 }).toContain('Stopping Postgres and Redis.');
     expect(await second.end('SIGINT')).toBe(0);
     await allGone(second);
   });

@@ -22,7 +22,10 @@ interface Services {
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   // One Ctrl-C comes twice, from the terminal and from npm: the second asks for nothing more.
-  process.on(signal, () => stopping.abort());
+  process.on(signal, () => {
+    if (!stopping.signal.aborted) console.info('Stopping Postgres and Redis.');
+    stopping.abort();
+  });
 }
 
 try {
