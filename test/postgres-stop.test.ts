@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TenantId } from '../src/domain/ids.ts';
 import { type Simulator, startSimulator } from '../src/simulator/simulator.ts';
 import { expectOneTruth, type Fleet, startFleet, type Told } from './support/fleet.ts';
 import { addModel, addTenant, sectionNineRates, type TestTenant } from './support/gateway.ts';
@@ -108,4 +109,21 @@ describe.each([
     expect(told.filter(({ isServed }) => !isServed)).toEqual([]);
     await expectOneTruth(fleet, [tenant], told, opening);
   });
+});
+
+// A request that can't be closed keeps its hold, so that hot state soon has nothing left to give.
+it('tells a tenant whose money it holds itself that the ledger is away, not that the money is spent', async () => {
+  const tenant = await addTenant(fleet.gateways[0]!, { balance: '0.01' });
+  expect(await askAndTime(tenant, 0)).toMatchObject({ status: 200 });
+  await postgres.crash();
+  const codes = new Set<string>();
+  for (let index = 0; index < 12; index++) {
+    const { status, code } = await askAndTime(tenant, index);
+    codes.add(`${status} ${code}`);
+    await sleep(150);
+  }
+  expect((await fleet.hotState.look(tenant.id as TenantId))?.held).toBeGreaterThan(0n);
+  await postgres.restart();
+  expect([...codes]).toEqual(['503 LEDGER_UNAVAILABLE']);
+  await expect.poll(async () => (await askAndTime(tenant, 0)).status, { timeout: 20_000 }).toBe(200);
 });

@@ -26,8 +26,10 @@ export interface TenantLoader {
   ): Promise<Answer | Refusal>;
   /**
    * Shows hot state the tenant's newest row, once a second at most: a projection that was lost, of a top-up
-   * for one, must not deny a tenant for longer. It never rejects.
-   * @returns whether it did: ask again then
+   * for one, must not deny a tenant for longer.
+   * @returns whether it did just now: ask again then
+   * @throws Fault HOT_STATE_UNAVAILABLE or LEDGER_UNAVAILABLE, in the same second for every denial: while the
+   *   ledger is away, requests that it can't close keep their holds, and a denial may be for want of that money
    */
   refresh(tenantId: TenantId): Promise<boolean>;
 }
@@ -42,6 +44,13 @@ const maxLoads = 4;
 
 const freshForMs = 1_000;
 const maxFresh = 50_000;
+
+/** One of the last second. */
+interface Refresh {
+  readonly isUnderWay: boolean;
+  /** Rejects for everyone who asks in this second. */
+  readonly done: Promise<void>;
+}
 
 /** Loads cold tenants from the ledger: once for all of this process' requests that find one cold together. */
 export function createTenantLoader({ hotState, ledger }: TenantLoaderOptions): TenantLoader {
@@ -63,29 +72,29 @@ export function createTenantLoader({ hotState, ledger }: TenantLoaderOptions): T
     return begun;
   }
 
-  const fresh = new LRUCache<TenantId, true>({ max: maxFresh, ttl: freshForMs });
-  const refreshing = new Map<TenantId, Promise<boolean>>();
+  const refreshes = new LRUCache<TenantId, Refresh>({ max: maxFresh, ttl: freshForMs });
 
-  /** Where the ledger is away, what hot state knows stands. */
-  async function refresh(tenantId: TenantId): Promise<boolean> {
+  async function showNewest(tenantId: TenantId, begun: { isUnderWay: boolean }): Promise<void> {
     try {
       const snapshot = await ledger.snapshot(tenantId);
       if (snapshot.kind === 'snapshot') await hotState.project(snapshot.projection);
-      return true;
-    } catch {
-      return false;
+    } finally {
+      begun.isUnderWay = false;
     }
+  }
+
+  function beginRefresh(tenantId: TenantId): Refresh {
+    const begun = { isUnderWay: true };
+    const refresh = Object.assign(begun, { done: showNewest(tenantId, begun) });
+    refreshes.set(tenantId, refresh);
+    return refresh;
   }
 
   return {
     refresh: async (tenantId) => {
-      const underWay = refreshing.get(tenantId);
-      if (underWay !== undefined) return await underWay;
-      if (fresh.has(tenantId)) return false;
-      fresh.set(tenantId, true);
-      const begun = refresh(tenantId).finally(() => refreshing.delete(tenantId));
-      refreshing.set(tenantId, begun);
-      return await begun;
+      const { isUnderWay, done } = refreshes.get(tenantId) ?? beginRefresh(tenantId);
+      await done;
+      return isUnderWay;
     },
     ask: async (tenantId, question) => {
       for (let loads = 0; ; loads++) {

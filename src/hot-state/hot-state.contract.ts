@@ -106,6 +106,38 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       expect(await hotState.look(tenantId)).toMatchObject({ held: 30n, openHolds: 1 });
     });
 
+    it('holds what its holder asked for last, as far as the money goes', async () => {
+      const hotState = await loaded();
+      await check(hotState, 'other', 50n);
+      await check(hotState, 1, 10n);
+      expect(await check(hotState, 1, 51n)).toMatchObject({
+        kind: 'denied',
+        limit: 'balance',
+        freesAtMs: null,
+        remaining: { available: 40n, dailyRequests: 998 },
+      });
+      expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 2 });
+      expect(await check(hotState, 1, 50n)).toMatchObject({
+        kind: 'admitted',
+        remaining: { available: 0n, dailyRequests: 998 },
+      });
+      expect(await check(hotState, 1, 20n)).toMatchObject({
+        kind: 'admitted',
+        remaining: { available: 30n },
+      });
+      expect(await hotState.look(tenantId)).toMatchObject({ held: 70n, openHolds: 2 });
+    });
+
+    it('gives money back that a smaller question no longer needs, whatever the tenant owes', async () => {
+      const hotState = await loaded();
+      await check(hotState, 1, 90n);
+      await hotState.project(projection({ version: 2, balance: nano(10n) }));
+      expect(await check(hotState, 1, 50n)).toMatchObject({
+        kind: 'admitted',
+        remaining: { available: -40n },
+      });
+    });
+
     it("neither admits a second request under an open trace id, nor lets it give back the first one's hold", async () => {
       const hotState = await loaded();
       await check(hotState, 1, 90n);
@@ -240,6 +272,23 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
           remaining: { available: 59n, dailyRequests: 999, monthlyRequests: 29_999 },
         });
         expect(await hotState.look(tenantId)).toMatchObject({ held: 41n, openHolds: 1 });
+      });
+
+      it('is confirmed with the amount of its row, not with that of a late repeat of a smaller question', async () => {
+        const hotState = await loaded();
+        await check(hotState, 'other', 50n);
+        await check(hotState, 1, 10n);
+        expect(await confirm(hotState, 1, 51n)).toMatchObject({ kind: 'denied', limit: 'balance' });
+        expect(await confirm(hotState, 1, 50n)).toMatchObject({
+          kind: 'admitted',
+          remaining: { available: 0n },
+        });
+        // A repeat of a question is late by now.
+        expect(await check(hotState, 1, 10n)).toMatchObject({
+          kind: 'admitted',
+          remaining: { available: 0n },
+        });
+        expect(await hotState.look(tenantId)).toMatchObject({ held: 100n, openHolds: 2 });
       });
 
       it('is confirmed once, however often it is said', async () => {

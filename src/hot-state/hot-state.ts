@@ -29,7 +29,10 @@ export interface Remaining {
 /** A hold and whose it is. */
 export type HoldRef = Pick<QuotaCheck, 'tenantId' | 'traceId' | 'holder'>;
 
-/** The hold is placed and the request is counted; the same again for a holder whose hold stands. */
+/**
+ * The hold is placed and the request is counted. Asked again by a holder whose hold stands, it is counted once, and
+ * the hold is what was asked for last.
+ */
 export interface Admitted {
   readonly kind: 'admitted';
   /** The day, in the tenant's time zone, that the request counts in. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../domain/clock.ts';
+import type { TraceId } from '../domain/ids.ts';
 import { type NanoUsd, nano } from '../domain/money.ts';
 import {
   cachedPeriods,
@@ -134,6 +135,14 @@ function checkQuota(
   const standing = tenant.holds.get(traceId);
   if (standing !== undefined) {
     if (standing.holder !== holder) return { kind: 'already_open' };
+    // With its row durable only a late repeat asks.
+    if (standing.state === 'checked') {
+      return decideAmount(
+        { traceId, standing, wanted: { ...standing, amount: holdAmount }, period },
+        found,
+        clock,
+      );
+    }
     return { kind: 'admitted', periodDay: standing.periodDay, remaining: remainingOf(found, period) };
   }
   const remaining = remainingOf(found, period);
@@ -144,6 +153,32 @@ function checkQuota(
   return { kind: 'admitted', periodDay: period.day, remaining: remainingOf(found, period) };
 }
 
+interface OwnHold {
+  readonly traceId: TraceId;
+  readonly standing: Hold;
+  readonly wanted: Hold;
+  readonly period: Pick<Period, 'day' | 'month'>;
+}
+
+/**
+ * Its own hold stands, with the amount of an earlier question or of a late repeat of one: what is asked for now
+ * counts, if the money is there for the rest. The request itself is counted already.
+ */
+function decideAmount(
+  { traceId, standing, wanted, period }: OwnHold,
+  found: LoadedTenant,
+  clock: Clock,
+): Admitted | Denied {
+  const growth = wanted.amount - standing.amount;
+  const remaining = remainingOf(found, period);
+  if (growth > 0n && growth > remaining.available) {
+    return { kind: 'denied', limit: 'balance', remaining, freesAtMs: null };
+  }
+  found.tenant.drop(traceId, standing);
+  found.tenant.place(traceId, wanted, clock.monotonic());
+  return { kind: 'admitted', periodDay: wanted.periodDay, remaining: remainingOf(found, period) };
+}
+
 function confirmHold(
   { traceId, holder, holdAmount, periodDay }: Confirmation,
   found: LoadedTenant,
@@ -152,9 +187,12 @@ function confirmHold(
   const { tenant } = found;
   const period = { day: periodDay, month: periodDay.slice(0, 7) };
   const standing = tenant.holds.get(traceId);
-  if (standing?.holder === holder && standing.state !== 'loaded') {
-    tenant.confirm(traceId, standing);
+  if (standing?.holder === holder && standing.state === 'confirmed') {
     return { kind: 'admitted', periodDay: standing.periodDay, remaining: remainingOf(found, period) };
+  }
+  if (standing?.holder === holder && standing.state === 'checked') {
+    const wanted: Hold = { ...standing, amount: holdAmount, state: 'confirmed' };
+    return decideAmount({ traceId, standing, wanted, period }, found, clock);
   }
   // What a snapshot brought back was admitted before a loss of hot state, and what was admitted after it knew
   // nothing of this hold: the money may not be enough for both. And another's hold under this trace id has no

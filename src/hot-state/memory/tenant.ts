@@ -52,11 +52,6 @@ export class Tenant {
     if (hold.state === 'checked') this.#unconfirmed.set(traceId, nowMs + unconfirmedForMs);
   }
 
-  confirm(traceId: TraceId, hold: Hold): void {
-    this.holds.set(traceId, { ...hold, state: 'confirmed' });
-    this.#unconfirmed.delete(traceId);
-  }
-
   /** Removes a hold if it is this holder's. */
   settle({ traceId, holder }: HoldRef): void {
     const hold = this.holds.get(traceId);

@@ -171,6 +171,31 @@ it('needs no more rights than the documentation names', async () => {
   }
 });
 
+it('loads a tenant that has more open requests than a command can have arguments', async () => {
+  await redis.client.flushall();
+  const hotState = createRedisHotState({ run: redis.run, onFault: failOnFault });
+  const openPendings = Array.from({ length: 40_000 }, (_, index) => ({
+    transactionId: `holder-${index}` as TransactionId,
+    traceId: `trace "${index}"` as TraceId,
+    holdAmount: nano(2n ** 53n + 1n),
+    periodDay: index % 2 === 0 ? '2026-11-23' : '2026-11-24',
+  }));
+  await loadTenant(hotState, { projection: projection(), openPendings });
+  expect(await hotState.look(tenantId)).toMatchObject({
+    openHolds: 40_000,
+    held: 40_000n * (2n ** 53n + 1n),
+  });
+  await hotState.release({
+    tenantId,
+    traceId: openPendings[0]!.traceId,
+    holder: openPendings[0]!.transactionId,
+  });
+  expect(await hotState.look(tenantId)).toMatchObject({
+    openHolds: 39_999,
+    held: 39_999n * (2n ** 53n + 1n),
+  });
+});
+
 it('begins anew where only the holds of a tenant are left', async () => {
   const hotState = await loaded();
   await hotState.check(check('1', 60n));

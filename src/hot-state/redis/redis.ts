@@ -79,14 +79,14 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
       await run('quota_project', projection.tenantId, projectionArgs(projection));
     },
     load: async ({ projection, openPendings }, ticket) => {
-      const values = projectionArgs(projection);
-      const pendings = openPendings.flatMap(({ traceId, transactionId, holdAmount, periodDay }) => [
+      const pendings = openPendings.map(({ traceId, transactionId, holdAmount, periodDay }) => [
         traceId,
         transactionId,
         holdAmount.toString(),
         periodDay,
       ]);
-      await run('quota_load', projection.tenantId, [time(), ticket, values.length, ...values, ...pendings]);
+      const args = [time(), ticket, JSON.stringify(pendings), ...projectionArgs(projection)];
+      await run('quota_load', projection.tenantId, args);
     },
     look: async (tenantId) => readState(await run('quota_look', tenantId, [time()]), tenantId),
     close: () => closing.abort(),

@@ -51,14 +51,26 @@ local function decide(quota, state)
   return admitted(day)
 end
 
+-- Its own hold stands, with the amount of an earlier question or of a late repeat of one: what is asked for now
+-- counts, if the money is there for the rest. The request itself is counted already.
+local function decideAmount(quota, standing, state)
+  local growth = add(amount, negate(standing.amount))
+  local available, daily, monthly = remaining(quota)
+  local isGrowing = growth ~= '0' and not isNegative(growth)
+  if isGrowing and isNegative(add(available, negate(growth))) then
+    return { 'denied', 'balance', available, daily, monthly }
+  end
+  resizeHold(trace, standing, amount, growth, state)
+  if state == CHECKED then expireUnconfirmed(trace, nowMs) end
+  keepQuota()
+  return admitted(standing.day)
+end
+
 local function confirm()
   local standing = readHold(trace)
   local isOwn = standing and standing.holder == holder
   if isOwn and standing.state == CONFIRMED then return admitted(standing.day) end
-  if isOwn and standing.state == CHECKED then
-    confirmHold(trace, standing)
-    return admitted(standing.day)
-  end
+  if isOwn and standing.state == CHECKED then return decideAmount(readQuota(), standing, CONFIRMED) end
   -- What a snapshot brought back was admitted before a loss of hot state, and what was admitted after it knew
   -- nothing of this hold: the money may not be enough for both. And another's hold under this trace id has no
   -- row, which is unique: it gives way.
@@ -77,8 +89,10 @@ local function check(quota)
   end
   local standing = readHold(trace)
   if standing and standing.holder ~= holder then return { 'already_open' } end
-  if standing then return admitted(standing.day) end
-  return decide(quota, CHECKED)
+  if not standing then return decide(quota, CHECKED) end
+  -- With its row durable only a late repeat asks.
+  if standing.state ~= CHECKED then return admitted(standing.day) end
+  return decideAmount(quota, standing, CHECKED)
 end
 
 if isSettled(holder, nowMs) then return { 'settled' } end

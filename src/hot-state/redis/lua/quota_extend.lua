@@ -27,7 +27,7 @@ if isOwn and (growth == '0' or isNegative(growth)) then return { 'extended', ava
 local left = add(available, negate(growth))
 if isNegative(left) then return { 'denied', available } end
 if isOwn then
-  growHold(trace, standing, amount, growth)
+  resizeHold(trace, standing, amount, growth, CONFIRMED)
 else
   -- Another's hold under this trace id has no row, which is unique: it gives way.
   if standing then

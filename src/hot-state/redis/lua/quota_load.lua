@@ -3,15 +3,15 @@
 --
 -- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled, of one tenant
 -- ARGV: 1 time in ms, empty but in tests   2 the ticket, from before the snapshot was taken
---       3 how many values the projection has   4… the projection as names and values, the version first
---       … for each open pending: trace id, holder, hold in nano, day
+--       3 the open pendings, in JSON: [[trace id, holder, hold in nano as a string, day], …]; there may be more of
+--         them than a command can have arguments   4… the projection as names and values, the version first
 -- Result: nothing.
 -- include decimal
 -- include tenant
 
-local nowMs, lastOfProjection = timeMs(ARGV[1]), 3 + tonumber(ARGV[3])
+local nowMs = timeMs(ARGV[1])
 local givenMs, ticket = string.match(ARGV[2], '^(%d+) (.*)$')
-project(4, lastOfProjection)
+project(4, #ARGV)
 local quota, life = readQuota(), lineage()
 if quota.loaded == life or quota.ticket ~= ticket or string.sub(ticket, 1, #life) ~= life then return end
 if nowMs - tonumber(givenMs) > LOAD_WITHIN_MS then return end
@@ -21,9 +21,15 @@ for name in pairs(quota) do
   if string.sub(name, 1, 5) == 'open:' then redis.call('HDEL', QUOTA, name) end
 end
 redis.call('HDEL', QUOTA, 'ticket')
-redis.call('HSET', QUOTA, 'loaded', life, 'held', '0')
-for at = lastOfProjection + 1, #ARGV, 4 do
-  local trace, holder = ARGV[at], ARGV[at + 1]
+local held, openIn = '0', {}
+for _, pending in ipairs(cjson.decode(ARGV[3])) do
+  local trace, holder, amount, day = unpack(pending)
   -- Settled after the snapshot was taken: its hold would never be released again.
-  if not isSettled(holder, nowMs) then placeHold(trace, holder, ARGV[at + 2], ARGV[at + 3], LOADED) end
+  if not isSettled(holder, nowMs) then
+    writeHold(trace, holder, amount, day, LOADED)
+    held = add(held, amount)
+    openIn[day] = (openIn[day] or 0) + 1
+  end
 end
+for day, count in pairs(openIn) do redis.call('HSET', QUOTA, 'open:' .. day, count) end
+redis.call('HSET', QUOTA, 'loaded', life, 'held', held)

@@ -98,15 +98,10 @@ local function expireUnconfirmed(trace, nowMs)
   redis.call('ZADD', UNCONFIRMED, whole(nowMs + UNCONFIRMED_FOR_MS), trace)
 end
 
-local function confirmHold(trace, hold)
-  writeHold(trace, hold.holder, hold.amount, hold.day, CONFIRMED)
+local function resizeHold(trace, hold, amount, growth, state)
+  writeHold(trace, hold.holder, amount, hold.day, state)
   redis.call('ZREM', UNCONFIRMED, trace)
-end
-
-local function growHold(trace, hold, amount, growth)
-  writeHold(trace, hold.holder, amount, hold.day, CONFIRMED)
-  redis.call('ZREM', UNCONFIRMED, trace)
-  changeHeld(growth)
+  if growth ~= '0' then changeHeld(growth) end
 end
 
 local function dropHold(trace, hold)
