@@ -14,7 +14,7 @@ import type { Driver } from '../src/ledger/drivers/driver.ts';
 import { openPostgres } from '../src/ledger/drivers/postgres.ts';
 import type { Ledger } from '../src/ledger/ledger.ts';
 import { createSqlLedger } from '../src/ledger/sql-ledger.ts';
-import { loadTenant } from './support/hot-state.ts';
+import { loadTenant, plainKey } from './support/hot-state.ts';
 import type { TestDatabase } from './support/services/postgres.ts';
 import { newDatabase } from './support/template.ts';
 import { failOnFault, useRedis } from './support/use-redis.ts';
@@ -67,7 +67,7 @@ async function goTheWay(amount: bigint): Promise<void> {
   await ledger.credit({ ...posting, id: newId(), traceId: newTrace(), type: 'TOPUP', amount: whole });
   await loadTenant(hotState, await snapshotOf(tenantId));
 
-  const request = { tenantId, traceId: newTrace(), holder: newId(), holdAmount: whole };
+  const request = { ...plainKey, tenantId, traceId: newTrace(), holder: newId(), holdAmount: whole };
   expect(await hotState.check(request)).toMatchObject({ kind: 'admitted', remaining: { available: 0n } });
   const oneMore = { ...request, traceId: newTrace(), holder: newId(), holdAmount: nano(1n) };
   expect(await hotState.check(oneMore)).toMatchObject({ kind: 'denied', remaining: { available: 0n } });
@@ -124,7 +124,7 @@ async function goTheWay(amount: bigint): Promise<void> {
   });
   if (committed.kind !== 'committed') throw new Error(committed.kind);
   expect(committed).toMatchObject({ amount, balanceAfter: 0n });
-  await hotState.deduct(request, committed.projection);
+  await hotState.deduct(request, committed.projection, null);
   expect(await hotState.look(tenantId)).toMatchObject({ projection: { balance: 0n }, held: 0n });
 
   const refund = { tenantId, transactionId: holder, id: newId(), traceId: newTrace(), requestHash };

@@ -15,7 +15,7 @@ import {
   type TestGateway,
   transactionsOf,
 } from './support/gateway.ts';
-import { loadTenant } from './support/hot-state.ts';
+import { loadTenant, plainKey } from './support/hot-state.ts';
 import { newDataDir } from './support/template.ts';
 
 // DESIGN.md section 9, line by line and with its numbers: rates of 0.001 and 0.002 per 1k, a balance of
@@ -102,6 +102,7 @@ describe('a daily_used of 1000', () => {
     if (snapshot.kind !== 'snapshot') throw new Error('the tenant is not there');
     await loadTenant(hotState, snapshot);
     const check = {
+      ...plainKey,
       tenantId,
       traceId: 'trace' as TraceId,
       holder: 'holder' as TransactionId,

@@ -102,7 +102,7 @@ describe('a failover in a Redis Cluster', () => {
       }),
     );
     await expectNotOneTooMany(fleet.value, async (tenantId) => {
-      const place = await redis.value.placeOf(tenantKeys(tenantId)[0]);
+      const place = await redis.value.placeOf(tenantKeys({ tenantId })[0]);
       await redis.value.masters[place]!.crash();
       await redis.value.promoted(place);
     });

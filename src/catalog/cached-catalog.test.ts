@@ -59,10 +59,14 @@ function credentials(name: string, revokedAt: Date | null = null): Credentials {
     prefix: 'tg_',
     models: null,
     expiresAt: null,
+    rpmLimit: null,
+    tpmLimit: null,
+    maxOpenRequests: null,
     revokedAt,
     createdAt: new Date(0),
   };
-  return { apiKey, terms: { currency: 'USD', rateMultiplierPpm: 1_000_000n } };
+  const unlimited = { maxOpenRequests: null, blockOnInsufficient: null };
+  return { apiKey, terms: { currency: 'USD', rateMultiplierPpm: 1_000_000n, ...unlimited } };
 }
 
 function add(name: string): SecretHash {

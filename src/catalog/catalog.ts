@@ -16,6 +16,10 @@ export interface TenantTerms {
   readonly currency: string;
   /** What the tenant pays of the listed price, in parts per million. */
   readonly rateMultiplierPpm: bigint;
+  /** Requests that may be open at once; null is unlimited. */
+  readonly maxOpenRequests: number | null;
+  /** Null: as the environment says. */
+  readonly blockOnInsufficient: boolean | null;
 }
 
 /** An API key together with the terms of the tenant that pays for its requests. */
@@ -33,6 +37,10 @@ export interface ApiKey {
   /** Public model names it may use; null permits all. */
   readonly models: readonly string[] | null;
   readonly expiresAt: Date | null;
+  /** Requests and tokens a minute, and requests that may be open at once; null is unlimited. */
+  readonly rpmLimit: number | null;
+  readonly tpmLimit: number | null;
+  readonly maxOpenRequests: number | null;
   readonly revokedAt: Date | null;
   readonly createdAt: Date;
 }

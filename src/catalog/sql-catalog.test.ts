@@ -202,10 +202,16 @@ describe('API keys', () => {
     });
     const created = await catalog.createApiKey(draft, audit('api_key.create', draft.id));
     const { secretHash, ...rest } = draft;
-    expect(created).toEqual({ ...rest, revokedAt: null, createdAt: new Date(nowMs) });
+    const unlimited = { rpmLimit: null, tpmLimit: null, maxOpenRequests: null };
+    expect(created).toEqual({ ...rest, ...unlimited, revokedAt: null, createdAt: new Date(nowMs) });
     expect(await catalog.findApiKey(secretHash)).toEqual({
       apiKey: created,
-      terms: { currency: 'USD', rateMultiplierPpm: 1_250_000n },
+      terms: {
+        currency: 'USD',
+        rateMultiplierPpm: 1_250_000n,
+        maxOpenRequests: null,
+        blockOnInsufficient: null,
+      },
     });
     expect(await catalog.listApiKeys(tenantId)).toEqual([created]);
     expect(await catalog.findApiKey(hashSecret('another'))).toBeUndefined();

@@ -88,6 +88,9 @@ function decodeApiKey(row: Selectable<Schema['api_key']>): ApiKey {
     prefix: row.prefix,
     models: row.models,
     expiresAt: row.expires_at,
+    rpmLimit: null,
+    tpmLimit: null,
+    maxOpenRequests: null,
     revokedAt: row.revoked_at,
     createdAt: row.created_at,
   };
@@ -105,7 +108,12 @@ async function selectCredentials(
     .where('api_key.secret_hash', '=', secretHash)
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const terms = { currency: row.currency, rateMultiplierPpm: BigInt(row.multiplier_ppm) };
+  const terms = {
+    currency: row.currency,
+    rateMultiplierPpm: BigInt(row.multiplier_ppm),
+    maxOpenRequests: null,
+    blockOnInsufficient: null,
+  };
   return { apiKey: decodeApiKey(row), terms };
 }
 

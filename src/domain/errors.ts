@@ -17,6 +17,7 @@ export const codes = {
   API_KEY_QUOTA_EXCEEDED: { blame: 'tenant', retryable: true },
   RATE_LIMIT_RPM_EXCEEDED: { blame: 'tenant', retryable: true },
   RATE_LIMIT_TPM_EXCEEDED: { blame: 'tenant', retryable: true },
+  CONCURRENCY_LIMIT_EXCEEDED: { blame: 'tenant', retryable: true },
   IDEMPOTENCY_CONFLICT: { blame: 'client', retryable: false },
   REQUEST_IN_PROGRESS: { blame: 'client', retryable: false },
   REQUEST_ALREADY_BILLED: { blame: 'client', retryable: false },
@@ -46,12 +47,14 @@ export interface Refusal {
   readonly param?: string;
   /** Seconds until the same request may pass, where that is known. */
   readonly retryAfterSeconds?: number;
+  /** Set where the same request never passes, although another refusal of this code may pass later. */
+  readonly isHopeless?: true;
 }
 
 export function refusal(
   code: ErrorCode,
   message: string,
-  details: { readonly param?: string; readonly retryAfterSeconds?: number } = {},
+  details: Pick<Refusal, 'param' | 'retryAfterSeconds' | 'isHopeless'> = {},
 ): Refusal {
   return { kind: 'refused', code, message, ...details };
 }

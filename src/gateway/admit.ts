@@ -1,9 +1,8 @@
 import type { Model, TenantTerms } from '../catalog/catalog.ts';
 import type { DialectRequest } from '../dialects/dialect.ts';
-import type { Clock } from '../domain/clock.ts';
-import { type Refusal, refusal, unreachable } from '../domain/errors.ts';
-import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
-import { formatAmount, type NanoUsd } from '../domain/money.ts';
+import { type Refusal, refusal } from '../domain/errors.ts';
+import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
+import type { NanoUsd } from '../domain/money.ts';
 import {
   affordableOutput,
   type HoldRates,
@@ -11,19 +10,28 @@ import {
   type PriceList,
   worstCharge,
 } from '../domain/pricing.ts';
-import type { AlreadyOpen, Denied, HotState, Settled } from '../hot-state/hot-state.ts';
+import type {
+  AlreadyOpen,
+  CalledLimits,
+  Denied,
+  HotState,
+  Limit,
+  Remaining,
+  Settled,
+} from '../hot-state/hot-state.ts';
+import { denial } from './denial.ts';
 import type { RememberedInput } from './remembered-input.ts';
 import type { TenantLoader } from './tenant-loader.ts';
 
 export interface AdmitOptions {
   readonly hotState: HotState;
   readonly tenants: TenantLoader;
-  readonly clock: Clock;
   readonly rememberedInput: RememberedInput;
 }
 
 export interface Asked {
   readonly tenantId: TenantId;
+  readonly apiKeyId: ApiKeyId;
   readonly traceId: TraceId;
   readonly transactionId: TransactionId;
   readonly request: DialectRequest;
@@ -32,6 +40,9 @@ export interface Asked {
   /** Of models that the request lets the provider use besides. */
   readonly otherPrices: readonly { readonly prices: PriceList | null }[];
   readonly terms: TenantTerms;
+  readonly limits: CalledLimits;
+  /** Limits of money and of requests a day and a month deny nothing. */
+  readonly observe: boolean;
   readonly model: Pick<Model, 'name' | 'maxInputTokens' | 'maxOutputTokens'>;
 }
 
@@ -42,6 +53,15 @@ export interface Admission {
   readonly periodDay: string;
   /** Written into the request where the balance affords less than the model could produce. */
   readonly clampedOutput: number | null;
+  readonly exceeded: Limit | null;
+  readonly remaining: Remaining;
+}
+
+/** A refusal by a limit, and what is left. */
+export interface NotAdmitted {
+  readonly kind: 'not_admitted';
+  readonly refusal: Refusal;
+  readonly remaining: Remaining;
 }
 
 /** A request that sets no maximum, for a model whose own maximum isn't known, is expected to stay below. */
@@ -60,8 +80,8 @@ const maxAttempts = 4;
 export async function admit(
   asked: Asked,
   options: AdmitOptions,
-): Promise<Admission | AlreadyOpen | Settled | Refusal> {
-  const { request, model, tenantId, traceId, transactionId: holder } = asked;
+): Promise<Admission | NotAdmitted | AlreadyOpen | Settled | Refusal> {
+  const { request, model, tenantId, apiKeyId, traceId, transactionId: holder, limits, observe } = asked;
   const tooLong = promptRefusal(asked);
   if (tooLong !== null) return tooLong;
   const remembered = options.rememberedInput.tokensOf(request.continues, asked.longestPrompt);
@@ -70,26 +90,48 @@ export async function admit(
   let output = limit;
   let mayRefresh = true;
   for (let attempt = 1; ; attempt++) {
-    const holdAmount = size.holdOf(output);
-    const answer = await options.tenants.ask(tenantId, () =>
-      options.hotState.check({ tenantId, traceId, holder, holdAmount }),
-    );
+    const [holdAmount, tokens] = [size.holdOf(output), size.tokensOf(output)];
+    const check = { tenantId, apiKeyId, traceId, holder, holdAmount, tokens, limits, observe };
+    const answer = await options.tenants.ask(tenantId, () => options.hotState.check(check));
     if (answer.kind === 'admitted') {
       const clampedOutput = output < limit ? output : null;
-      return { kind: 'admission', holdAmount, periodDay: answer.periodDay, clampedOutput };
+      const { periodDay, exceeded, remaining } = answer;
+      return { kind: 'admission', holdAmount, periodDay, clampedOutput, exceeded, remaining };
     }
     if (answer.kind !== 'denied') return answer;
-    const affordable = answer.limit === 'balance' ? size.affordable(answer.remaining.available) : null;
+    const affordable = affordableOutputOf(answer, size);
     const mayClamp = request.maxOutputTokens === null && attempt < maxAttempts;
     if (affordable === null || !mayClamp || affordable < minimumClamp) {
-      if (mayRefresh && (await options.tenants.refresh(tenantId))) {
+      if (mayRefresh && (await refreshed(answer, tenantId, options))) {
         mayRefresh = false;
         output = limit;
         continue;
       }
-      return denial(answer, holdAmount, affordable, options.clock.now());
+      const refused = denial(answer, { holdAmount, tokens, affordable });
+      return { kind: 'not_admitted', refusal: refused, remaining: answer.remaining };
     }
     output = Math.min(affordable, limit);
+  }
+}
+
+/** Output tokens that the limit would let pass; null where fewer of them don't help. */
+function affordableOutputOf({ limit, remaining, freesInMs }: Denied, size: HoldSizer): number | null {
+  if (limit === 'balance') return size.affordable(remaining.available);
+  const isTokens = limit === 'tokens_per_minute' || limit === 'api_key_tokens_per_minute';
+  // What only has to wait is not cut short for it.
+  if (!isTokens || freesInMs !== null || remaining.tokensPerMinute === null) return null;
+  return size.fitting(remaining.tokensPerMinute.limit);
+}
+
+const ofTheLedger: ReadonlySet<Limit> = new Set(['balance', 'daily_requests', 'monthly_requests']);
+
+/** Whether hot state has just been shown the tenant's newest row. A minute's limit stands without the ledger too. */
+async function refreshed({ limit }: Denied, tenantId: TenantId, { tenants }: AdmitOptions): Promise<boolean> {
+  try {
+    return await tenants.refresh(tenantId);
+  } catch (error) {
+    if (ofTheLedger.has(limit)) throw error;
+    return false;
   }
 }
 
@@ -104,6 +146,10 @@ function promptRefusal({ request, model }: Asked): Refusal | null {
 
 interface HoldSizer {
   holdOf(outputTokens: number): NanoUsd;
+  /** Input and output at the most. */
+  tokensOf(outputTokens: number): number;
+  /** Output tokens of each choice that fit into so many in all. */
+  fitting(tokens: number): number;
   /** Output tokens of each choice that `available` pays for; null where output is free. */
   affordable(available: NanoUsd): number | null;
 }
@@ -114,49 +160,11 @@ function holdSizer({ request, prices, otherPrices, terms }: Asked, input: number
   const dearest: HoldRates = holdRates(lists, { inputTokens: input, units, serviceTier });
   return {
     holdOf: (output) => worstCharge(input, output * choices, dearest, terms.rateMultiplierPpm),
+    tokensOf: (output) => input + output * choices,
+    fitting: (tokens) => Math.floor((tokens - input) / choices),
     affordable: (available) => {
       const output = affordableOutput(available, input, dearest, terms.rateMultiplierPpm);
       return output === null ? null : Math.floor(output / choices);
     },
   };
-}
-
-/** Why a limit stands in the way, for the client. */
-export function denial(
-  { limit, remaining, freesAtMs }: Denied,
-  holdAmount: NanoUsd,
-  affordable: number | null,
-  nowMs: number,
-): Refusal {
-  const retry =
-    freesAtMs === null ? {} : { retryAfterSeconds: Math.max(1, Math.ceil((freesAtMs - nowMs) / 1000)) };
-  switch (limit) {
-    case 'balance':
-      return refusal('QUOTA_BALANCE_EXCEEDED', balanceMessage(remaining.available, holdAmount, affordable));
-    case 'daily_requests':
-      return refusal(
-        'QUOTA_DAILY_EXCEEDED',
-        "The day's requests are used up. Nothing was charged; they begin anew at midnight.",
-        retry,
-      );
-    case 'monthly_requests':
-      return refusal(
-        'QUOTA_MONTHLY_EXCEEDED',
-        "The month's requests are used up. Nothing was charged; they begin anew with the month.",
-        retry,
-      );
-    default:
-      return unreachable(limit);
-  }
-}
-
-function balanceMessage(available: NanoUsd, holdAmount: NanoUsd, affordable: number | null): string {
-  const advice =
-    affordable === null || affordable <= 0
-      ? 'Top up the balance.'
-      : `Ask for at most ${affordable} output tokens, or top up the balance.`;
-  return (
-    `This request may cost up to ${formatAmount(holdAmount)}, and ${formatAmount(available)} is available ` +
-    `(affordable output tokens: ${Math.max(0, affordable ?? 0)}). Nothing was charged. ${advice}`
-  );
 }

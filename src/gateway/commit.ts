@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorCode, Fault } from '../domain/errors.ts';
-import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
+import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
+import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { HoldRef, HotState } from '../hot-state/hot-state.ts';
 import type { Commit, Ledger, Void } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
@@ -29,13 +30,16 @@ export interface Settlements {
    * Resolves when the ledger has it, however long that takes; hot state hears of it then or soon after.
    * @throws whatever the ledger refuses it with: it then stays PENDING
    */
-  commit(commit: Commit): Promise<Charged | NotCharged>;
-  void(close: Void): Promise<void>;
+  commit(commit: Closing<Commit>): Promise<Charged | NotCharged>;
+  void(close: Closing<Void>): Promise<void>;
   /** Resolves when everything that was begun is settled. */
   idle(): Promise<void>;
   /** How many are not settled yet. */
   readonly open: number;
 }
+
+/** With the API key, whose limits hot state has too. */
+export type Closing<Close extends Commit | Void> = Close & { readonly apiKeyId: ApiKeyId };
 
 export interface SettlementsOptions {
   readonly ledger: Ledger;
@@ -62,12 +66,13 @@ function isAbsence(error: unknown): boolean {
 }
 
 /** The hold that an open request has in hot state. */
-export function holdOf({ tenantId, traceId, transactionId }: HeldRequest): HoldRef {
-  return { tenantId, traceId, holder: transactionId };
+export function holdOf({ tenantId, apiKeyId, traceId, transactionId }: HeldRequest): HoldRef {
+  return { tenantId, apiKeyId, traceId, holder: transactionId };
 }
 
 interface HeldRequest {
   readonly tenantId: TenantId;
+  readonly apiKeyId: ApiKeyId;
   readonly traceId: TraceId;
   readonly transactionId: TransactionId;
 }
@@ -96,19 +101,21 @@ export function createSettlements({ ledger, hotState, observer }: SettlementsOpt
   }
 
   /** The hold goes only after the ledger has the charge: in between, money is held twice, never free. */
-  async function commit(close: Commit): Promise<Charged | NotCharged> {
+  async function commit(close: Closing<Commit>): Promise<Charged | NotCharged> {
     const { traceId } = close;
+    const { usage } = close.metered;
     const hold = holdOf(close);
+    const tokens = inputTokens(usage) + outputTokens(usage);
     const answer = await untilDone('committing to the ledger', traceId, () => ledger.commitPending(close));
     switch (answer.kind) {
       case 'committed': {
-        await project(() => hotState.deduct(hold, answer.projection), traceId);
+        await project(() => hotState.deduct(hold, answer.projection, tokens), traceId);
         const { transactionId, amount, balanceAfter } = answer;
         return { kind: 'charged', transactionId, amount, balanceAfter };
       }
       case 'already_committed': {
         // An attempt whose answer was lost: the row is there, the projection has to be fetched.
-        await project(() => deductNewest(hold), traceId);
+        await project(() => deductNewest(hold, tokens), traceId);
         const { id, amount, balanceAfter } = answer.transaction;
         return { kind: 'charged', transactionId: id, amount, balanceAfter };
       }
@@ -132,12 +139,12 @@ export function createSettlements({ ledger, hotState, observer }: SettlementsOpt
     );
   }
 
-  async function deductNewest(hold: HoldRef): Promise<void> {
+  async function deductNewest(hold: HoldRef, tokens: number): Promise<void> {
     const snapshot = await ledger.snapshot(hold.tenantId);
-    if (snapshot.kind === 'snapshot') await hotState.deduct(hold, snapshot.projection);
+    if (snapshot.kind === 'snapshot') await hotState.deduct(hold, snapshot.projection, tokens);
   }
 
-  async function voidPending(close: Void): Promise<void> {
+  async function voidPending(close: Closing<Void>): Promise<void> {
     await untilDone('voiding in the ledger', close.traceId, () => ledger.voidPending(close));
     await untilDone('releasing a hold', close.traceId, () => hotState.release(holdOf(close)));
   }

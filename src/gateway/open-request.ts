@@ -9,8 +9,8 @@ import type { UsageRecord } from '../domain/transaction.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
 import type { Ledger, PendingDraft } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
-import { denial } from './admit.ts';
 import { holdOf, type Settlements } from './commit.ts';
+import { denial } from './denial.ts';
 import type { TenantLoader } from './tenant-loader.ts';
 import { conflictRefusal, repeatRefusal } from './trace.ts';
 
@@ -29,6 +29,8 @@ export interface OpenRequest {
   readonly provider: string;
   readonly prices: PriceList;
   readonly terms: TenantTerms;
+  /** Limits of money and of requests a day and a month deny nothing. */
+  readonly observe: boolean;
 }
 
 export interface OpenPendingOptions {
@@ -96,7 +98,7 @@ async function confirmHold(open: OpenRequest, options: OpenPendingOptions): Prom
   voidUnbegun(open, 'its hold was lost with hot state', options);
   switch (answer.kind) {
     case 'denied':
-      return denial(answer, open.holdAmount, null, options.clock.now());
+      return denial(answer, { holdAmount: open.holdAmount, tokens: 0, affordable: null });
     case 'settled':
       return refusal(
         'HOT_STATE_UNAVAILABLE',
@@ -109,8 +111,8 @@ async function confirmHold(open: OpenRequest, options: OpenPendingOptions): Prom
 
 async function askToConfirm(open: OpenRequest, options: OpenPendingOptions) {
   const { hotState, tenants, observer, clock } = options;
-  const { tenantId, traceId, holdAmount, periodDay } = open;
-  const confirmation = { tenantId, traceId, holder: open.transactionId, holdAmount, periodDay };
+  const { tenantId, traceId, holdAmount, periodDay, observe } = open;
+  const confirmation = { ...holdOf(open), holdAmount, periodDay, observe };
   const untilMs = clock.monotonic() + confirmWithinMs;
   for (;;) {
     try {

@@ -17,11 +17,13 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { UpstreamClient } from '../upstream/upstream.ts';
 import { admit } from './admit.ts';
 import { authenticate } from './authenticate.ts';
+import { calledLimits } from './called-limits.ts';
 import { createSettlements, type Settlements } from './commit.ts';
 import type { OpenRequest } from './open-request.ts';
 import { pricesOfOthers } from './other-prices.ts';
 import { passFree } from './pass-free.ts';
 import { Progress } from './progress.ts';
+import { rateHeaders } from './rate-headers.ts';
 import { RememberedInput } from './remembered-input.ts';
 import type { Client, GatewayRequest } from './request.ts';
 import { resolve } from './resolve.ts';
@@ -44,6 +46,8 @@ export interface PipelineOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly owner: InstanceId;
+  /** Whether limits of money and of requests a day and a month deny, where the tenant's terms don't say. */
+  readonly blockOnInsufficient?: boolean;
   readonly maxAnswerBytes?: number;
   readonly commitWaitMs?: number;
   readonly pendingTtlMs?: number;
@@ -68,6 +72,7 @@ type Options = Required<PipelineOptions> & {
 export function createPipeline(given: PipelineOptions): Pipeline {
   const settlements = createSettlements(given);
   const options: Options = {
+    blockOnInsufficient: true,
     maxAnswerBytes: 64 * 1024 * 1024,
     commitWaitMs: 5_000,
     pendingTtlMs: 60 * 60_000,
@@ -112,7 +117,7 @@ const internal = 'Something went wrong in the gateway. It was logged under this 
 function refuse(client: Client, progress: Progress, refused: Refusal): void {
   progress.refused(refused.code);
   if (client.gone.aborted) return;
-  client.start({ kind: 'refusal', refusal: refused, headers: progress.identifyingHeaders() });
+  client.start({ kind: 'refusal', refusal: refused, headers: progress.ownHeaders() });
   client.end();
 }
 
@@ -152,7 +157,7 @@ async function answer(
   if (request.isFree)
     return await passFree({ dialect, headers, request, targets, client, progress }, options);
 
-  const { tenantId } = apiKey;
+  const { tenantId, id: apiKeyId } = apiKey;
   const { traceId } = trace;
   const transactionId = options.newId() as TransactionId;
   const requestHash = requestHashOf(dialect, call);
@@ -161,19 +166,37 @@ async function answer(
 
   const others = [...new Set(request.otherModels)].map((name) => ({ model: name, usage: {} }));
   const otherPrices = await pricesOfOthers(others, targets[0].upstream.provider, options);
+  const limits = calledLimits(apiKey, terms);
+  const observe = !(terms.blockOnInsufficient ?? options.blockOnInsufficient);
   const admission = await admit(
-    { tenantId, traceId, transactionId, request, prices, otherPrices, longestPrompt, terms, model },
+    {
+      tenantId,
+      apiKeyId,
+      traceId,
+      transactionId,
+      request,
+      prices,
+      otherPrices,
+      longestPrompt,
+      terms,
+      model,
+      limits,
+      observe,
+    },
     options,
   );
   if (admission.kind === 'refused') return admission;
-  if (admission.kind !== 'admission') {
+  if (admission.kind === 'already_open' || admission.kind === 'settled') {
     return takenRefusal(await options.ledger.findByTrace(tenantId, traceId), requestHash);
   }
+
+  progress.limited(rateHeaders(admission.remaining, dialect.name, options.clock.now()));
+  if (admission.kind === 'not_admitted') return admission.refusal;
 
   const open: OpenRequest = {
     transactionId,
     tenantId,
-    apiKeyId: apiKey.id,
+    apiKeyId,
     traceId,
     requestHash,
     holdAmount: admission.holdAmount,
@@ -182,6 +205,7 @@ async function answer(
     provider: targets[0].upstream.provider,
     prices,
     terms,
+    observe,
   };
   const { clampedOutput } = admission;
   const { fromClient } = trace;

@@ -42,6 +42,8 @@ export class Progress {
     this.#arrivedAtMs = arrivedAtMs;
   }
 
+  #limitHeaders: ResponseHeaders = {};
+
   get traceId(): TraceId | null {
     return this.#known.traceId;
   }
@@ -63,6 +65,11 @@ export class Progress {
   asked(model: string, stream: boolean): void {
     this.#known.model = model;
     this.#known.stream = stream;
+  }
+
+  /** A limit was looked at: every answer from here on tells what is left of it. */
+  limited(headers: ResponseHeaders): void {
+    this.#limitHeaders = headers;
   }
 
   opened(transactionId: TransactionId): void {
@@ -105,12 +112,13 @@ export class Progress {
     };
   }
 
-  /** What ties an answer to its request: the trace id, and the transaction once it is durable. */
-  identifyingHeaders(): ResponseHeaders {
+  /** What ties an answer to its request: the trace id, the transaction once it is durable; and what is left of its limits. */
+  ownHeaders(): ResponseHeaders {
     const { traceId, transactionId } = this.#known;
     return {
       ...(traceId === null ? {} : { 'x-request-id': traceId }),
       ...(transactionId === null ? {} : { 'x-billing-transaction-id': transactionId }),
+      ...this.#limitHeaders,
     };
   }
 

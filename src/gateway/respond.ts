@@ -36,7 +36,7 @@ export function startAnswer(
   client.start({
     kind: 'upstream',
     status: response.status,
-    headers: { ...headersForClient(response.headers), ...progress.identifyingHeaders(), ...more },
+    headers: { ...headersForClient(response.headers), ...progress.ownHeaders(), ...more },
   });
 }
 

@@ -101,8 +101,8 @@ function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
 }
 
 async function voidBroken({ open, progress }: Admitted, { settlements }: RunOptions): Promise<void> {
-  const { tenantId, traceId, transactionId } = open;
+  const { tenantId, apiKeyId, traceId, transactionId } = open;
   const description = 'the gateway failed to serve it';
   const record = progress.record('gateway_died', null, description);
-  await settlements.void({ tenantId, traceId, transactionId, description, record });
+  await settlements.void({ tenantId, apiKeyId, traceId, transactionId, description, record });
 }

@@ -25,7 +25,12 @@ async function committedWith(findPrice: Catalog['findPrice']): Promise<Commit | 
       traceId: 'trace' as TraceId,
       transactionId: 'transaction' as TransactionId,
       prices: perToken(1n),
-      terms: { currency: 'USD', rateMultiplierPpm: 1_000_000n },
+      terms: {
+        currency: 'USD',
+        rateMultiplierPpm: 1_000_000n,
+        maxOpenRequests: null,
+        blockOnInsufficient: null,
+      },
     },
     request: { stream: false, serviceTier: null, continues: null },
     forwarded: {

@@ -46,6 +46,7 @@ export async function settle(
   const { statedCost, reported } = reading;
   const commit = options.settlements.commit({
     tenantId: open.tenantId,
+    apiKeyId: open.apiKeyId,
     traceId: open.traceId,
     transactionId: open.transactionId,
     amount: charged.amount,
@@ -125,11 +126,12 @@ export async function voidIt(
   options: ExchangeOptions,
 ): Promise<void> {
   const record = progress.record(outcome, null, description);
-  const { tenantId, traceId, transactionId } = open;
+  const { tenantId, apiKeyId, traceId, transactionId } = open;
   progress.voided(outcome, forwarded.target.upstream.provider);
   await within(
     options.settlements.void({
       tenantId,
+      apiKeyId,
       traceId,
       transactionId,
       description: storable(description),

@@ -1,15 +1,28 @@
 import { describe, expect, it } from 'vitest';
-import { loadTenant, quotaProjection as projection, ticketFor } from '../../test/support/hot-state.ts';
+import {
+  loadTenant,
+  plainKey,
+  quotaProjection as projection,
+  ticketFor,
+} from '../../test/support/hot-state.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { nano } from '../domain/money.ts';
 import type { QuotaProjection } from '../domain/quota.ts';
+import { describeRates } from './contract/rates.contract.ts';
 import type { HotState } from './hot-state.ts';
 
 const tenantId = 'tenant-1' as TenantId;
 const trace = (name: string | number) => `trace-${name}` as TraceId;
 const holder = (name: string | number) => `transaction-${name}` as TransactionId;
-const hold = (name: string | number) => ({ tenantId, traceId: trace(name), holder: holder(name) });
+const hold = (name: string | number) => ({
+  ...plainKey,
+  tenantId,
+  traceId: trace(name),
+  holder: holder(name),
+});
+
+const noRates = { requestsPerMinute: null, tokensPerMinute: null };
 
 /** What every hot state guarantees. `create` gets the clock that the adapter has to follow. */
 export function describeHotState(name: string, create: (clock: Clock) => Promise<HotState>): void {
@@ -27,12 +40,15 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
     const check = (hotState: HotState, name: string | number, amount: bigint) =>
       hotState.check({ ...hold(name), holdAmount: nano(amount) });
 
+    describeRates(create);
+
     it('admits a fresh tenant and tells what remains', async () => {
       const hotState = await loaded();
       expect(await check(hotState, 1, 0n)).toEqual({
         kind: 'admitted',
         periodDay: '2026-11-23',
-        remaining: { available: 100n, dailyRequests: 999, monthlyRequests: 29_999 },
+        remaining: { ...noRates, available: 100n, dailyRequests: 999, monthlyRequests: 29_999 },
+        exceeded: null,
       });
     });
 
@@ -49,8 +65,8 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       expect(await check(hotState, 2, 41n)).toEqual({
         kind: 'denied',
         limit: 'balance',
-        freesAtMs: null,
-        remaining: { available: 40n, dailyRequests: 999, monthlyRequests: 29_999 },
+        freesInMs: null,
+        remaining: { ...noRates, available: 40n, dailyRequests: 999, monthlyRequests: 29_999 },
       });
       expect(await hotState.look(tenantId)).toEqual(before);
       expect(await check(hotState, 3, 40n)).toMatchObject({ kind: 'admitted', remaining: { available: 0n } });
@@ -72,7 +88,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       expect(await check(hotState, 1, 1n)).toMatchObject({
         kind: 'denied',
         limit: 'daily_requests',
-        freesAtMs: Date.parse('2026-11-24T00:00:00Z'),
+        freesInMs: Date.parse('2026-11-24T00:00:00Z') - nowMs,
       });
       nowMs = Date.parse('2026-11-24T00:00:00Z');
       expect(await check(hotState, 1, 1n)).toMatchObject({ kind: 'admitted', periodDay: '2026-11-24' });
@@ -84,7 +100,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       expect(await check(hotState, 2, 1n)).toMatchObject({
         kind: 'denied',
         limit: 'monthly_requests',
-        freesAtMs: Date.parse('2026-12-01T00:00:00Z'),
+        freesInMs: Date.parse('2026-12-01T00:00:00Z') - nowMs,
       });
     });
 
@@ -113,7 +129,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       expect(await check(hotState, 1, 51n)).toMatchObject({
         kind: 'denied',
         limit: 'balance',
-        freesAtMs: null,
+        freesInMs: null,
         remaining: { available: 40n, dailyRequests: 998 },
       });
       expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 2 });
@@ -144,7 +160,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       const second = { ...hold(1), holder: holder('second') };
       expect(await hotState.check({ ...second, holdAmount: nano(1n) })).toEqual({ kind: 'already_open' });
       await hotState.release(second);
-      await hotState.deduct(second, projection());
+      await hotState.deduct(second, projection(), null);
       expect(await hotState.look(tenantId)).toMatchObject({ held: 90n, openHolds: 1 });
       expect(await check(hotState, 2, 11n)).toMatchObject({ kind: 'denied' });
       await hotState.release(hold(1));
@@ -170,8 +186,8 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       await check(hotState, 1, 30n);
       await check(hotState, 2, 5n);
       const newer = projection({ version: 2, balance: nano(90n), dailyUsed: 1, dailyPeriod: '2026-11-23' });
-      await hotState.deduct(hold(1), newer);
-      await hotState.deduct(hold(1), newer);
+      await hotState.deduct(hold(1), newer, null);
+      await hotState.deduct(hold(1), newer, null);
       expect(await hotState.look(tenantId)).toEqual({ projection: newer, held: 5n, openHolds: 1 });
     });
 
@@ -196,6 +212,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       const hotState = await create(clock);
       const pending = {
         transactionId: holder('open'),
+        apiKeyId: plainKey.apiKeyId,
         traceId: trace('open'),
         holdAmount: nano(40n),
         periodDay: '2026-11-23',
@@ -208,9 +225,10 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
 
     it('does not bring back, from an older snapshot, what was settled before it was loaded', async () => {
       const hotState = await create(clock);
-      await hotState.deduct(hold('done'), projection({ version: 2, balance: nano(60n) }));
+      await hotState.deduct(hold('done'), projection({ version: 2, balance: nano(60n) }), null);
       const pending = {
         transactionId: holder('done'),
+        apiKeyId: plainKey.apiKeyId,
         traceId: trace('done'),
         holdAmount: nano(40n),
         periodDay: '2026-11-23',
@@ -227,6 +245,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
         hotState.confirm({ ...hold(name), holdAmount: nano(amount), periodDay: '2026-11-23' });
       const pendingOf = (name: string | number, amount: bigint) => ({
         transactionId: holder(name),
+        apiKeyId: plainKey.apiKeyId,
         traceId: trace(name),
         holdAmount: nano(amount),
         periodDay: '2026-11-23',
@@ -268,8 +287,8 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
         expect(await confirm(hotState, 1, 60n)).toEqual({
           kind: 'denied',
           limit: 'balance',
-          freesAtMs: null,
-          remaining: { available: 59n, dailyRequests: 999, monthlyRequests: 29_999 },
+          freesInMs: null,
+          remaining: { ...noRates, available: 59n, dailyRequests: 999, monthlyRequests: 29_999 },
         });
         expect(await hotState.look(tenantId)).toMatchObject({ held: 41n, openHolds: 1 });
       });

@@ -1,21 +1,55 @@
-import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
+import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { QuotaProjection } from '../domain/quota.ts';
 import type { TenantSnapshot } from '../ledger/ledger.ts';
 
-/** May this request run? */
-export interface QuotaCheck {
+/** A hold and whose it is. */
+export interface HoldRef {
   readonly tenantId: TenantId;
+  readonly apiKeyId: ApiKeyId;
   readonly traceId: TraceId;
-  /** Whose hold it will be: of two requests under one trace id, only this one can give it back. */
+  /** Of two requests under one trace id, only this one can give the hold back. */
   readonly holder: TransactionId;
+}
+
+/** What the call brings along, since hot state keeps projections of tenants alone. Null is unlimited. */
+export interface CalledLimits {
+  /** Open requests of the tenant at once. */
+  readonly maxOpenRequests: number | null;
+  readonly apiKey: {
+    readonly rpmLimit: number | null;
+    readonly tpmLimit: number | null;
+    readonly maxOpenRequests: number | null;
+  };
+}
+
+/** May this request run? */
+export interface QuotaCheck extends HoldRef {
   readonly holdAmount: NanoUsd;
+  /** Input and output tokens at the most: what the limits of tokens a minute reserve. */
+  readonly tokens: number;
+  readonly limits: CalledLimits;
+  /** The limits of money and of requests a day and a month deny nothing, and `exceeded` tells the first that would. */
+  readonly observe: boolean;
 }
 
 /** The PENDING row of an admitted request is durable. */
-export interface Confirmation extends QuotaCheck {
+export interface Confirmation extends HoldRef {
+  readonly holdAmount: NanoUsd;
   /** The day that the row counts in, as the check said. */
   readonly periodDay: string;
+  readonly observe: boolean;
+}
+
+/** A request that goes on needs a larger hold. */
+export type Extension = Omit<Confirmation, 'observe'>;
+
+/** Of the last 60 seconds. */
+export interface RemainingRate {
+  readonly limit: number;
+  readonly remaining: number;
+  /** Until nothing counts any more, if nothing else comes. */
+  readonly resetsInMs: number;
 }
 
 /** What is left after the decision. Null is unlimited. */
@@ -24,10 +58,10 @@ export interface Remaining {
   readonly available: NanoUsd;
   readonly dailyRequests: number | null;
   readonly monthlyRequests: number | null;
+  /** The tighter one of the tenant's and the API key's; null from a confirmation, which counts nothing. */
+  readonly requestsPerMinute: RemainingRate | null;
+  readonly tokensPerMinute: RemainingRate | null;
 }
-
-/** A hold and whose it is. */
-export type HoldRef = Pick<QuotaCheck, 'tenantId' | 'traceId' | 'holder'>;
 
 /**
  * The hold is placed and the request is counted. Asked again by a holder whose hold stands, it is counted once, and
@@ -38,17 +72,35 @@ export interface Admitted {
   /** The day, in the tenant's time zone, that the request counts in. */
   readonly periodDay: string;
   readonly remaining: Remaining;
+  /** Which limit would have denied it, had it not been admitted to observe. */
+  readonly exceeded: Limit | null;
 }
 
-export type Limit = 'balance' | 'daily_requests' | 'monthly_requests';
+/** In the order in which they are looked at. */
+export const limits = [
+  'balance',
+  'daily_requests',
+  'monthly_requests',
+  'requests_per_minute',
+  'tokens_per_minute',
+  'api_key_requests_per_minute',
+  'api_key_tokens_per_minute',
+  'open_requests',
+  'api_key_open_requests',
+] as const;
+export type Limit = (typeof limits)[number];
 
 /** Nothing changed. Names the first limit that stands in the way. */
 export interface Denied {
   readonly kind: 'denied';
   readonly limit: Limit;
   readonly remaining: Remaining;
-  /** When this limit frees by itself; null where it doesn't (money). Milliseconds since the epoch. */
-  readonly freesAtMs: number | null;
+  /**
+   * How long until the request would pass if nothing else comes, by hot state's own clock and over all limits of
+   * time that stand in the way. Null where no time helps: for want of money, for more tokens than a limit has in
+   * all; and where it can't be known: while requests are open.
+   */
+  readonly freesInMs: number | null;
 }
 
 /**
@@ -115,10 +167,16 @@ export interface HotState {
    * Enlarges the hold of a confirmed request to `holdAmount`, which is the whole and not what is added. A hold
    * that was lost is placed anew.
    */
-  extend(extension: Confirmation): Promise<Extended | NotExtended | Cold | Settled>;
-  /** Takes the projection if its version is newer, and releases the hold if it is this holder's. */
-  deduct(hold: HoldRef, projection: QuotaProjection): Promise<void>;
-  /** Releases the hold of a voided request if it is this holder's; the request then no longer counts. */
+  extend(extension: Extension): Promise<Extended | NotExtended | Cold | Settled>;
+  /**
+   * Takes the projection if its version is newer, and releases the hold if it is this holder's. The tokens that
+   * were really used take the place of those that were reserved in their minute; null where they aren't known.
+   */
+  deduct(hold: HoldRef, projection: QuotaProjection, tokens: number | null): Promise<void>;
+  /**
+   * Releases the hold of a voided request if it is this holder's; the request then counts in no day and used no
+   * tokens. It stays counted in its minute: it was admitted.
+   */
   release(hold: HoldRef): Promise<void>;
   /** Takes the projection if its version is newer: after a top-up or a change of limits. */
   project(projection: QuotaProjection): Promise<void>;

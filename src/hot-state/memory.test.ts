@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { loadTenant, quotaProjection } from '../../test/support/hot-state.ts';
+import { loadTenant, plainKey, quotaProjection } from '../../test/support/hot-state.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { TenantId } from '../domain/ids.ts';
 import { nano } from '../domain/money.ts';
@@ -17,6 +17,7 @@ it('forgets only tenants without open holds when there are too many', async () =
     if (tenantId === 'busy')
       await hotState.check({
         tenantId,
+        ...plainKey,
         traceId: 'open' as never,
         holder: 'open' as never,
         holdAmount: nano(1n),

@@ -1,15 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '../domain/clock.ts';
-import type { TraceId } from '../domain/ids.ts';
-import { type NanoUsd, nano } from '../domain/money.ts';
-import {
-  cachedPeriods,
-  type Period,
-  type PeriodSource,
-  type QuotaProjection,
-  usedInDay,
-  usedInMonth,
-} from '../domain/quota.ts';
+import type { TenantId } from '../domain/ids.ts';
+import { nano } from '../domain/money.ts';
+import { cachedPeriods, type Period, type PeriodSource } from '../domain/quota.ts';
 import type {
   Admitted,
   AlreadyOpen,
@@ -17,17 +9,28 @@ import type {
   Confirmation,
   Denied,
   Extended,
+  Extension,
   HoldRef,
   HotState,
-  Limit,
-  LoadTicket,
   NotExtended,
   QuotaCheck,
   Remaining,
   Settled,
 } from './hot-state.ts';
+import {
+  denialOf,
+  type LoadedTenant,
+  type Obstacle,
+  openObstacles,
+  quotaObstacles,
+  type Rate,
+  rateObstacles,
+  ratesOf,
+  remainingOf,
+} from './memory/limits.ts';
 import { SettledHolders } from './memory/settled-holders.ts';
-import { type Hold, type Tenant, TenantTable } from './memory/tenant.ts';
+import { type Hold, TenantTable } from './memory/tenant.ts';
+import { ticketSource } from './memory/tickets.ts';
 
 export interface MemoryHotStateOptions {
   readonly clock: Clock;
@@ -42,15 +45,23 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
   const settled = new SettledHolders(clock);
   const tickets = ticketSource(clock);
 
-  const settle = (hold: HoldRef) => {
+  const get = (tenantId: TenantId) => tenants.get(tenantId, clock.now());
+
+  const settle = (hold: HoldRef, tokens: number | null) => {
     settled.add(hold.holder);
-    tenants.find(hold.tenantId)?.settle(hold);
+    tenants.find(hold.tenantId)?.settle(hold, tokens, clock.now());
   };
+
+  const askedAbout = (found: LoadedTenant): Asked => ({
+    found,
+    nowMs: clock.now(),
+    monotonicMs: clock.monotonic(),
+  });
 
   /** The tenant as it is now, or why there is nothing to decide. */
   function tenantOf({ tenantId, holder }: HoldRef): LoadedTenant | Cold | Settled {
     if (settled.has(holder)) return { kind: 'settled' };
-    const tenant = tenants.get(tenantId);
+    const tenant = get(tenantId);
     tenant.dropUnconfirmed(clock.monotonic());
     const { projection, isLoaded } = tenant;
     if (isLoaded && projection !== null) return { kind: 'loaded', tenant, projection };
@@ -60,32 +71,40 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
   return {
     check: async (check) => {
       const found = tenantOf(check);
-      return found.kind === 'loaded' ? checkQuota(check, found, periods, clock) : found;
+      return found.kind === 'loaded' ? checkQuota(check, askedAbout(found), periods) : found;
     },
     confirm: async (confirmation) => {
       const found = tenantOf(confirmation);
-      return found.kind === 'loaded' ? confirmHold(confirmation, found, clock) : found;
+      return found.kind === 'loaded' ? confirmHold(confirmation, askedAbout(found)) : found;
     },
     extend: async (extension) => {
       const found = tenantOf(extension);
-      return found.kind === 'loaded' ? extendHold(extension, found, clock) : found;
+      return found.kind === 'loaded' ? extendHold(extension, askedAbout(found)) : found;
     },
-    deduct: async (hold, projection) => {
-      settle(hold);
-      tenants.get(projection.tenantId).project(projection);
+    deduct: async (hold, projection, tokens) => {
+      settle(hold, tokens);
+      get(projection.tenantId).project(projection);
     },
-    release: async (hold) => settle(hold),
-    project: async (projection) => tenants.get(projection.tenantId).project(projection),
+    release: async (hold) => settle(hold, 0),
+    project: async (projection) => get(projection.tenantId).project(projection),
     load: async ({ projection, openPendings }, ticket) => {
-      const tenant = tenants.get(projection.tenantId);
+      const tenant = get(projection.tenantId);
       tenant.project(projection);
       if (tenant.isLoaded || !tickets.isValid(ticket, tenant)) return;
       tenant.isLoaded = true;
       tenant.ticket = null;
-      for (const { transactionId, traceId, holdAmount, periodDay } of openPendings) {
+      for (const { transactionId, traceId, apiKeyId, holdAmount, periodDay } of openPendings) {
         // Settled after the snapshot was taken: its hold would never be released again.
         if (settled.has(transactionId)) continue;
-        const hold = { holder: transactionId, amount: holdAmount, periodDay, state: 'loaded' } as const;
+        const hold: Hold = {
+          holder: transactionId,
+          amount: holdAmount,
+          periodDay,
+          state: 'loaded',
+          apiKeyId,
+          ...nothingReserved,
+          exceeded: null,
+        };
         tenant.place(traceId, hold, clock.monotonic());
       }
     },
@@ -98,117 +117,135 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
   };
 }
 
-/** A snapshot that took longer is not loaded: what was settled in between may be forgotten. */
-const loadWithinMs = 20_000;
-
-/** A ticket is lost with its tenant, and says when it was asked for. */
-function ticketSource(clock: Clock) {
-  // Of another life of this process, or of a test, there may be tickets too.
-  const life = randomUUID();
-  let given = 0;
-  return {
-    give: (tenant: Tenant): LoadTicket => {
-      tenant.ticket ??= `${life}:${++given}`;
-      return `${clock.monotonic()} ${tenant.ticket}` as LoadTicket;
-    },
-    isValid: (ticket: LoadTicket, tenant: Tenant): boolean => {
-      const [givenMs, name] = ticket.split(' ', 2);
-      return name === tenant.ticket && clock.monotonic() - Number(givenMs) <= loadWithinMs;
-    },
-  };
+/** A question about a tenant, at one time. */
+interface Asked {
+  readonly found: LoadedTenant;
+  readonly nowMs: number;
+  /** Of the clock that never steps back: how long holds stand unconfirmed. */
+  readonly monotonicMs: number;
 }
 
-interface LoadedTenant {
-  readonly kind: 'loaded';
-  readonly tenant: Tenant;
-  readonly projection: QuotaProjection;
-}
-
-function checkQuota(
-  { traceId, holder, holdAmount }: QuotaCheck,
-  found: LoadedTenant,
-  periods: PeriodSource,
-  clock: Clock,
-): Admitted | Denied | AlreadyOpen {
+function checkQuota(check: QuotaCheck, asked: Asked, periods: PeriodSource): Admitted | Denied | AlreadyOpen {
+  const { found, nowMs } = asked;
   const { tenant, projection } = found;
-  const period = notBefore(projection.dailyPeriod, periods(clock.now(), projection.timeZone));
-  const standing = tenant.holds.get(traceId);
+  const period = notBefore(projection.dailyPeriod, periods(nowMs, projection.timeZone));
+  const rates = ratesOf(projection, check.limits, check.apiKeyId);
+  const remaining = () => remainingOf(found, period, rates, nowMs);
+  const standing = tenant.holds.get(check.traceId);
   if (standing !== undefined) {
-    if (standing.holder !== holder) return { kind: 'already_open' };
+    if (standing.holder !== check.holder) return { kind: 'already_open' };
     // With its row durable only a late repeat asks.
-    if (standing.state === 'checked') {
-      return decideAmount(
-        { traceId, standing, wanted: { ...standing, amount: holdAmount }, period },
-        found,
-        clock,
-      );
-    }
-    return { kind: 'admitted', periodDay: standing.periodDay, remaining: remainingOf(found, period) };
+    if (standing.state !== 'checked') return admitted(standing, remaining());
+    const wanted: Hold = { ...standing, amount: check.holdAmount, tokens: check.tokens };
+    return decideAmount({ ...check, standing, wanted, rates, remaining }, asked);
   }
-  const remaining = remainingOf(found, period);
-  const limit = firstLimit(remaining, holdAmount);
-  if (limit !== null) return { kind: 'denied', limit, remaining, freesAtMs: freesAt(limit, period) };
-  const hold: Hold = { holder, amount: holdAmount, periodDay: period.day, state: 'checked' };
-  tenant.place(traceId, hold, clock.monotonic());
-  return { kind: 'admitted', periodDay: period.day, remaining: remainingOf(found, period) };
+  const before = remaining();
+  const quota = quotaObstacles(before, check.holdAmount, period, nowMs);
+  const rated = rateObstacles(found, rates, { requests: 1, tokens: check.tokens }, nowMs);
+  const timed = check.observe ? rated : [...quota, ...rated];
+  const denied = denialOf(timed.length > 0 ? timed : openObstacles(found, check), before);
+  if (denied !== null) return denied;
+  const tokenBuckets = rates.flatMap(({ measure, scope }) => {
+    const bucket = tenant.windows.count(measure, scope, nowMs, measure === 'tokens' ? check.tokens : 1);
+    return measure === 'tokens' ? [{ scope, bucket }] : [];
+  });
+  const hold: Hold = {
+    holder: check.holder,
+    amount: check.holdAmount,
+    periodDay: period.day,
+    state: 'checked',
+    apiKeyId: check.apiKeyId,
+    tokens: check.tokens,
+    tokenBuckets,
+    exceeded: quota[0]?.limit ?? null,
+  };
+  tenant.place(check.traceId, hold, asked.monotonicMs);
+  return admitted(hold, remaining());
 }
 
-interface OwnHold {
-  readonly traceId: TraceId;
+const admitted = ({ periodDay, exceeded }: Hold, remaining: Remaining): Admitted => ({
+  kind: 'admitted',
+  periodDay,
+  remaining,
+  exceeded,
+});
+
+interface OwnHold extends Pick<QuotaCheck, 'traceId' | 'observe'> {
   readonly standing: Hold;
   readonly wanted: Hold;
-  readonly period: Pick<Period, 'day' | 'month'>;
+  readonly rates: readonly Rate[];
+  readonly remaining: () => Remaining;
 }
 
 /**
  * Its own hold stands, with the amount of an earlier question or of a late repeat of one: what is asked for now
- * counts, if the money is there for the rest. The request itself is counted already.
+ * counts, if there is enough for the rest. The request itself is counted already.
  */
 function decideAmount(
-  { traceId, standing, wanted, period }: OwnHold,
-  found: LoadedTenant,
-  clock: Clock,
+  { traceId, observe, standing, wanted, rates, remaining }: OwnHold,
+  { found, nowMs, monotonicMs }: Asked,
 ): Admitted | Denied {
+  const before = remaining();
   const growth = wanted.amount - standing.amount;
-  const remaining = remainingOf(found, period);
-  if (growth > 0n && growth > remaining.available) {
-    return { kind: 'denied', limit: 'balance', remaining, freesAtMs: null };
-  }
+  const isTooMuch = growth > 0n && growth > before.available;
+  const money: readonly Obstacle[] = isTooMuch ? [{ limit: 'balance', freesInMs: null }] : [];
+  const moreTokens = Math.max(0, wanted.tokens - standing.tokens);
+  const reserved = rates.filter(
+    ({ measure, scope }) =>
+      measure === 'tokens' && standing.tokenBuckets.some((counted) => counted.scope === scope),
+  );
+  const rated =
+    moreTokens === 0 ? [] : rateObstacles(found, reserved, { requests: 0, tokens: moreTokens }, nowMs);
+  const denied = denialOf([...(observe ? [] : money), ...rated], before);
+  if (denied !== null) return denied;
+  const hold = { ...wanted, exceeded: money[0]?.limit ?? standing.exceeded };
+  found.tenant.correctTokens(standing, wanted.tokens, nowMs);
   found.tenant.drop(traceId, standing);
-  found.tenant.place(traceId, wanted, clock.monotonic());
-  return { kind: 'admitted', periodDay: wanted.periodDay, remaining: remainingOf(found, period) };
+  found.tenant.place(traceId, hold, monotonicMs);
+  return admitted(hold, remaining());
 }
 
-function confirmHold(
-  { traceId, holder, holdAmount, periodDay }: Confirmation,
-  found: LoadedTenant,
-  clock: Clock,
-): Admitted | Denied {
+function confirmHold(confirmation: Confirmation, asked: Asked): Admitted | Denied {
+  const { traceId, holder, apiKeyId, holdAmount, periodDay, observe } = confirmation;
+  const { found, nowMs } = asked;
   const { tenant } = found;
   const period = { day: periodDay, month: periodDay.slice(0, 7) };
+  const remaining = () => remainingOf(found, period, [], nowMs);
   const standing = tenant.holds.get(traceId);
-  if (standing?.holder === holder && standing.state === 'confirmed') {
-    return { kind: 'admitted', periodDay: standing.periodDay, remaining: remainingOf(found, period) };
-  }
+  if (standing?.holder === holder && standing.state === 'confirmed') return admitted(standing, remaining());
   if (standing?.holder === holder && standing.state === 'checked') {
     const wanted: Hold = { ...standing, amount: holdAmount, state: 'confirmed' };
-    return decideAmount({ traceId, standing, wanted, period }, found, clock);
+    return decideAmount({ traceId, observe, standing, wanted, rates: [], remaining }, asked);
   }
   // What a snapshot brought back was admitted before a loss of hot state, and what was admitted after it knew
   // nothing of this hold: the money may not be enough for both. And another's hold under this trace id has no
   // row, which is unique: it gives way.
   if (standing !== undefined) tenant.drop(traceId, standing);
-  const remaining = remainingOf(found, period);
-  const limit = firstLimit(remaining, holdAmount);
-  if (limit !== null) return { kind: 'denied', limit, remaining, freesAtMs: null };
-  tenant.place(traceId, { holder, amount: holdAmount, periodDay, state: 'confirmed' }, clock.monotonic());
-  return { kind: 'admitted', periodDay, remaining: remainingOf(found, period) };
+  const before = remaining();
+  const [obstacle] = quotaObstacles(before, holdAmount, neverEnds, nowMs);
+  if (obstacle !== undefined && !observe)
+    return { kind: 'denied', limit: obstacle.limit, remaining: before, freesInMs: null };
+  const hold: Hold = {
+    holder,
+    amount: holdAmount,
+    periodDay,
+    state: 'confirmed',
+    apiKeyId,
+    ...nothingReserved,
+    exceeded: obstacle?.limit ?? null,
+  };
+  tenant.place(traceId, hold, asked.monotonicMs);
+  return admitted(hold, remaining());
 }
 
+/** When the period of a row ends is not asked: whoever's hold was lost begins anew. */
+const neverEnds = { dayEndsAtMs: 0, monthEndsAtMs: 0 };
+
+const nothingReserved = { tokens: 0, tokenBuckets: [] };
+
 function extendHold(
-  { traceId, holder, holdAmount, periodDay }: Confirmation,
-  { tenant, projection }: LoadedTenant,
-  clock: Clock,
+  { traceId, holder, apiKeyId, holdAmount, periodDay }: Extension,
+  { found: { tenant, projection }, monotonicMs }: Asked,
 ): Extended | NotExtended {
   const standing = tenant.holds.get(traceId);
   const own = standing?.holder === holder ? standing : undefined;
@@ -218,13 +255,17 @@ function extendHold(
   if (growth > available) return { kind: 'denied', available };
   // Another's hold under this trace id has no row, which is unique: it gives way.
   if (standing !== undefined) tenant.drop(traceId, standing);
-  const hold = {
+  const hold: Hold = {
+    apiKeyId,
+    ...nothingReserved,
+    exceeded: null,
+    ...own,
     holder,
     amount: holdAmount,
     periodDay: own?.periodDay ?? periodDay,
     state: 'confirmed',
-  } as const;
-  tenant.place(traceId, hold, clock.monotonic());
+  };
+  tenant.place(traceId, hold, monotonicMs);
   return { kind: 'extended', available: nano(projection.balance + projection.creditLimit - tenant.held) };
 }
 
@@ -235,40 +276,4 @@ function extendHold(
 function notBefore(latestDay: string | null, period: Period): Period {
   if (latestDay === null || latestDay <= period.day) return period;
   return { ...period, day: latestDay, month: latestDay.slice(0, 7) };
-}
-
-function firstLimit(remaining: Remaining, holdAmount: NanoUsd): Limit | null {
-  // A tenant that owes more than its credit is stopped even where the request itself is free.
-  if (holdAmount > remaining.available) return 'balance';
-  if (remaining.dailyRequests !== null && remaining.dailyRequests < 1) return 'daily_requests';
-  if (remaining.monthlyRequests !== null && remaining.monthlyRequests < 1) return 'monthly_requests';
-  return null;
-}
-
-function freesAt(limit: Limit, period: Period): number | null {
-  switch (limit) {
-    case 'balance':
-      return null;
-    case 'daily_requests':
-      return period.dayEndsAtMs;
-    case 'monthly_requests':
-      return period.monthEndsAtMs;
-  }
-}
-
-/** What is left now: open requests count as used. */
-function remainingOf(
-  { tenant, projection }: LoadedTenant,
-  { day, month }: Pick<Period, 'day' | 'month'>,
-): Remaining {
-  const { balance, creditLimit, dailyQuota, monthlyQuota } = projection;
-  let openInMonth = 0;
-  for (const [openDay, count] of tenant.openByDay) if (openDay.startsWith(month)) openInMonth += count;
-  const openInDay = tenant.openByDay.get(day) ?? 0;
-  const left = (quota: number | null, used: number) => (quota === null ? null : Math.max(0, quota - used));
-  return {
-    available: nano(balance + creditLimit - tenant.held),
-    dailyRequests: left(dailyQuota, usedInDay(projection, day) + openInDay),
-    monthlyRequests: left(monthlyQuota, usedInMonth(projection, month) + openInMonth),
-  };
 }

@@ -22,9 +22,11 @@ function watchProgress(response: ServerResponse): NodeJS.Timeout {
 }
 
 /** Whether to retry, in the terms that official clients follow. */
-function retryHeaders({ code, retryAfterSeconds }: Refusal): ResponseHeaders {
+function retryHeaders({ code, retryAfterSeconds, isHopeless }: Refusal): ResponseHeaders {
   const useless =
-    !codes[code].retryable || (retryAfterSeconds !== undefined && retryAfterSeconds > uselessAfterSeconds);
+    isHopeless === true ||
+    !codes[code].retryable ||
+    (retryAfterSeconds !== undefined && retryAfterSeconds > uselessAfterSeconds);
   return {
     ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
     ...(useless ? { 'x-should-retry': 'false' } : {}),

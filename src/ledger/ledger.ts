@@ -170,6 +170,7 @@ export interface NotReversible {
 /** A hold that a cold hot state restores. */
 export interface OpenPending {
   readonly transactionId: TransactionId;
+  readonly apiKeyId: ApiKeyId;
   readonly traceId: TraceId;
   readonly holdAmount: NanoUsd;
   readonly periodDay: string;

@@ -50,6 +50,7 @@ export interface SqlLedgerOptions {
 interface SnapshotRow extends QuotaRow {
   readonly open_pendings: readonly {
     readonly id: string;
+    readonly api_key_id: string;
     readonly trace_id: string;
     readonly hold_amount: string;
     readonly period_day: string;
@@ -113,6 +114,7 @@ export function createSqlLedger(options: SqlLedgerOptions): Ledger {
       const openPendings = row.open_pendings.map(
         (pending): OpenPending => ({
           transactionId: pending.id as OpenPending['transactionId'],
+          apiKeyId: pending.api_key_id as OpenPending['apiKeyId'],
           traceId: pending.trace_id as OpenPending['traceId'],
           holdAmount: parseAmount(pending.hold_amount),
           periodDay: pending.period_day,

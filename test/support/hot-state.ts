@@ -1,8 +1,8 @@
 import { Fault } from '../../src/domain/errors.ts';
-import type { TenantId, TraceId, TransactionId } from '../../src/domain/ids.ts';
+import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../../src/domain/ids.ts';
 import { nano } from '../../src/domain/money.ts';
 import type { QuotaProjection } from '../../src/domain/quota.ts';
-import type { HotState, LoadTicket } from '../../src/hot-state/hot-state.ts';
+import type { HotState, LoadTicket, QuotaCheck } from '../../src/hot-state/hot-state.ts';
 import type { TenantSnapshot } from '../../src/ledger/ledger.ts';
 
 /** A tenant in UTC with 100 nano and generous quotas. */
@@ -27,11 +27,20 @@ export function quotaProjection(changes: Partial<QuotaProjection> = {}): QuotaPr
   };
 }
 
+/** An API key without limits, whose requests are of no tokens. */
+export const plainKey = {
+  apiKeyId: 'api-key-1' as ApiKeyId,
+  tokens: 0,
+  limits: { maxOpenRequests: null, apiKey: { rpmLimit: null, tpmLimit: null, maxOpenRequests: null } },
+  observe: false,
+} satisfies Partial<QuotaCheck>;
+
 const noTicket = '0 none' as LoadTicket;
 
 /** Asks for a ticket and gives it back where the tenant is cold; null where it is loaded. */
 export async function ticketFor(hotState: HotState, tenantId: TenantId): Promise<LoadTicket | null> {
   const probe = {
+    ...plainKey,
     tenantId,
     traceId: 'probe' as TraceId,
     holder: `probe of ${tenantId}` as TransactionId,
@@ -62,7 +71,7 @@ export function losableHotState(create: () => HotState) {
     check: async (check) => here().check(check),
     confirm: async (confirmation) => here().confirm(confirmation),
     extend: async (extension) => here().extend(extension),
-    deduct: async (hold, projection) => here().deduct(hold, projection),
+    deduct: async (hold, projection, tokens) => here().deduct(hold, projection, tokens),
     release: async (hold) => here().release(hold),
     project: async (projection) => here().project(projection),
     load: async (snapshot, ticket) => here().load(snapshot, ticket),

@@ -1,7 +1,8 @@
-import type { TenantId, TraceId, TransactionId } from '../../src/domain/ids.ts';
+import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../../src/domain/ids.ts';
 import { type NanoUsd, nano } from '../../src/domain/money.ts';
 import { periodAt, type QuotaProjection } from '../../src/domain/quota.ts';
 import type {
+  CalledLimits,
   Confirmation,
   HoldRef,
   HotState,
@@ -14,7 +15,12 @@ import { below, mulberry32, type Random } from '../../src/simulator/random.ts';
 export type HotStateCommand =
   | { readonly kind: 'check'; readonly check: QuotaCheck }
   | { readonly kind: 'confirm' | 'extend'; readonly confirmation: Confirmation }
-  | { readonly kind: 'deduct'; readonly hold: HoldRef; readonly projection: QuotaProjection }
+  | {
+      readonly kind: 'deduct';
+      readonly hold: HoldRef;
+      readonly projection: QuotaProjection;
+      readonly tokens: number | null;
+    }
   | { readonly kind: 'release'; readonly hold: HoldRef }
   | { readonly kind: 'project'; readonly projection: QuotaProjection }
   | { readonly kind: 'load'; readonly snapshot: TenantSnapshot }
@@ -63,7 +69,7 @@ export async function perform({ hotState, tickets }: Commanded, command: StateCo
       return { kind: answer.kind };
     }
     case 'deduct':
-      return await hotState.deduct(command.hold, command.projection);
+      return await hotState.deduct(command.hold, command.projection, command.tokens);
     case 'release':
       return await hotState.release(command.hold);
     case 'project':
@@ -148,14 +154,21 @@ function randomCommand(world: World): HotStateCommand {
   const draw = below(random, 1_000);
   if (draw < 2) return { kind: 'flush' };
   if (draw < 550) {
-    const check = { ...randomHold(world, tenant), holdAmount: nano(tenant.hold(random)) };
-    if (draw < 400) return { kind: 'check', check };
+    const hold = randomHold(world, tenant);
+    const asked = { ...hold, holdAmount: nano(tenant.hold(random)), observe: below(random, 8) === 0 };
+    if (draw < 400) {
+      const check = { ...asked, tokens: below(random, 600), limits: randomLimits(world) };
+      return { kind: 'check', check };
+    }
     const kind = draw < 480 ? 'confirm' : 'extend';
-    return { kind, confirmation: { ...check, periodDay: randomDay(world, tenant) } };
+    return { kind, confirmation: { ...asked, periodDay: randomDay(world, tenant) } };
   }
   if (draw < 700) return { kind: 'release', hold: randomHold(world, tenant) };
   const projection = randomProjection(world, tenant);
-  if (draw < 850) return { kind: 'deduct', hold: randomHold(world, tenant), projection };
+  if (draw < 850) {
+    const tokens = below(random, 4) === 0 ? null : below(random, 700);
+    return { kind: 'deduct', hold: randomHold(world, tenant), projection, tokens };
+  }
   if (draw < 900) return { kind: 'project', projection };
   return { kind: 'load', snapshot: randomSnapshot(world, tenant, projection) };
 }
@@ -164,9 +177,18 @@ function randomHold({ random }: World, { id }: TenantKind): HoldRef {
   const trace = below(random, 12);
   return {
     tenantId: id,
+    apiKeyId: `key-${trace % 3}` as ApiKeyId,
     traceId: `trace ${trace}` as TraceId,
     // Trace ids of two tenants may meet, transaction ids never do.
     holder: `holder ${id} ${trace} ${below(random, 3)}` as TransactionId,
+  };
+}
+
+function randomLimits({ random }: World): CalledLimits {
+  const limit = (bound: number) => (below(random, 3) > 0 ? null : below(random, bound));
+  return {
+    maxOpenRequests: limit(12),
+    apiKey: { rpmLimit: limit(8), tpmLimit: limit(2_000), maxOpenRequests: limit(6) },
   };
 }
 
@@ -177,6 +199,7 @@ function randomSnapshot(world: World, tenant: TenantKind, projection: QuotaProje
       {
         traceId: hold.traceId,
         transactionId: hold.holder,
+        apiKeyId: hold.apiKeyId,
         holdAmount: nano(tenant.hold(world.random)),
         periodDay: randomDay(world, tenant),
       },
@@ -213,8 +236,8 @@ function randomProjection(world: World, tenant: TenantKind): QuotaProjection {
     monthlyQuota: below(random, 5) === 0 ? Number.MAX_SAFE_INTEGER : quota(20),
     monthlyUsed: below(random, 8),
     monthlyPeriod: day === null ? null : day.slice(0, 7),
-    rpmLimit: quota(100),
-    tpmLimit: quota(100_000),
+    rpmLimit: quota(12),
+    tpmLimit: quota(4_000),
     rateMultiplierPpm: BigInt(below(random, 2_000_000)),
   };
 }

@@ -14,6 +14,7 @@ const errorTypes: Readonly<Record<ErrorCode, string>> = {
   API_KEY_QUOTA_EXCEEDED: 'rate_limit_error',
   RATE_LIMIT_RPM_EXCEEDED: 'rate_limit_error',
   RATE_LIMIT_TPM_EXCEEDED: 'rate_limit_error',
+  CONCURRENCY_LIMIT_EXCEEDED: 'rate_limit_error',
   IDEMPOTENCY_CONFLICT: 'invalid_request_error',
   REQUEST_IN_PROGRESS: 'conflict_error',
   REQUEST_ALREADY_BILLED: 'conflict_error',

@@ -11,6 +11,7 @@ const errorTypes: Readonly<Record<ErrorCode, string>> = {
   API_KEY_QUOTA_EXCEEDED: 'insufficient_quota',
   RATE_LIMIT_RPM_EXCEEDED: 'rate_limit_exceeded',
   RATE_LIMIT_TPM_EXCEEDED: 'rate_limit_exceeded',
+  CONCURRENCY_LIMIT_EXCEEDED: 'rate_limit_exceeded',
   IDEMPOTENCY_CONFLICT: 'invalid_request_error',
   REQUEST_IN_PROGRESS: 'invalid_request_error',
   REQUEST_ALREADY_BILLED: 'invalid_request_error',

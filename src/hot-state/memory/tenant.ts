@@ -1,7 +1,9 @@
-import type { TenantId, TraceId, TransactionId } from '../../domain/ids.ts';
+import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../../domain/ids.ts';
 import type { NanoUsd } from '../../domain/money.ts';
 import type { QuotaProjection } from '../../domain/quota.ts';
-import type { HoldRef } from '../hot-state.ts';
+import type { Bucket } from '../../domain/rolling-window.ts';
+import type { HoldRef, Limit } from '../hot-state.ts';
+import { RateWindows, type Scope } from './rate-windows.ts';
 
 export interface Hold {
   readonly holder: TransactionId;
@@ -9,6 +11,12 @@ export interface Hold {
   readonly periodDay: string;
   /** Placed by a check, brought back by a snapshot, or confirmed when its PENDING row is durable. */
   readonly state: 'checked' | 'loaded' | 'confirmed';
+  readonly apiKeyId: ApiKeyId;
+  /** What its check reserved, and where: in no minute of a tenant or an API key without such a limit. */
+  readonly tokens: number;
+  readonly tokenBuckets: readonly { readonly scope: Scope; readonly bucket: Bucket }[];
+  /** Which limit it exceeds, admitted to observe. */
+  readonly exceeded: Limit | null;
 }
 
 /**
@@ -31,6 +39,8 @@ export class Tenant {
   held = 0n;
   /** Open holds by the day they count in. */
   readonly openByDay = new Map<string, number>();
+  readonly windows = new RateWindows();
+  readonly #openByApiKey = new Map<ApiKeyId, number>();
   /** When holds that aren't confirmed are dropped, soonest first. */
   readonly #unconfirmed = new Map<TraceId, number>();
 
@@ -48,23 +58,34 @@ export class Tenant {
   place(traceId: TraceId, hold: Hold, nowMs: number): void {
     this.holds.set(traceId, hold);
     this.held += hold.amount;
-    this.openByDay.set(hold.periodDay, (this.openByDay.get(hold.periodDay) ?? 0) + 1);
+    addTo(this.openByDay, hold.periodDay, 1);
+    addTo(this.#openByApiKey, hold.apiKeyId, 1);
     if (hold.state === 'checked') this.#unconfirmed.set(traceId, nowMs + unconfirmedForMs);
   }
 
-  /** Removes a hold if it is this holder's. */
-  settle({ traceId, holder }: HoldRef): void {
+  /** Removes a hold if it is this holder's, and corrects its minute to the tokens it really used, if they are known. */
+  settle({ traceId, holder }: HoldRef, tokens: number | null, nowMs: number): void {
     const hold = this.holds.get(traceId);
-    if (hold?.holder === holder) this.drop(traceId, hold);
+    if (hold?.holder !== holder) return;
+    if (tokens !== null) this.correctTokens(hold, tokens, nowMs);
+    this.drop(traceId, hold);
+  }
+
+  correctTokens({ tokenBuckets, tokens: reserved }: Hold, tokens: number, nowMs: number): void {
+    for (const { scope, bucket } of tokenBuckets)
+      this.windows.correct('tokens', scope, nowMs, bucket, tokens - reserved);
+  }
+
+  openOf(apiKeyId: ApiKeyId): number {
+    return this.#openByApiKey.get(apiKeyId) ?? 0;
   }
 
   drop(traceId: TraceId, hold: Hold): void {
     this.holds.delete(traceId);
     this.#unconfirmed.delete(traceId);
     this.held -= hold.amount;
-    const open = (this.openByDay.get(hold.periodDay) ?? 1) - 1;
-    if (open === 0) this.openByDay.delete(hold.periodDay);
-    else this.openByDay.set(hold.periodDay, open);
+    addTo(this.openByDay, hold.periodDay, -1);
+    addTo(this.#openByApiKey, hold.apiKeyId, -1);
   }
 
   dropUnconfirmed(nowMs: number): void {
@@ -75,6 +96,12 @@ export class Tenant {
       if (hold !== undefined) this.drop(traceId, hold);
     }
   }
+}
+
+function addTo<Name>(counts: Map<Name, number>, name: Name, change: number): void {
+  const count = (counts.get(name) ?? 0) + change;
+  if (count === 0) counts.delete(name);
+  else counts.set(name, count);
 }
 
 /** Tenants in the order of their last use. */
@@ -96,19 +123,19 @@ export class TenantTable {
   }
 
   /** One that isn't here begins empty and cold. */
-  get(tenantId: TenantId): Tenant {
+  get(tenantId: TenantId, nowMs: number): Tenant {
     const known = this.find(tenantId);
     if (known !== undefined) return known;
     const tenant = new Tenant(tenantId);
     this.#tenants.set(tenantId, tenant);
-    this.#forgetIdle();
+    this.#forgetIdle(nowMs);
     return tenant;
   }
 
-  #forgetIdle(): void {
+  #forgetIdle(nowMs: number): void {
     if (this.#tenants.size <= this.#maxTenants) return;
     for (const [tenantId, tenant] of this.#tenants) {
-      if (tenant.holds.size > 0) continue;
+      if (tenant.holds.size > 0 || !tenant.windows.isOverAt(nowMs)) continue;
       this.#tenants.delete(tenantId);
       return;
     }

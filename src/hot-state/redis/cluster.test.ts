@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { loadTenant, quotaProjection } from '../../../test/support/hot-state.ts';
+import { loadTenant, plainKey, quotaProjection } from '../../../test/support/hot-state.ts';
 import { type RedisCluster, startRedisCluster } from '../../../test/support/services/redis-cluster.ts';
 import { failOnFault } from '../../../test/support/use-redis.ts';
 import type { TenantId, TraceId, TransactionId } from '../../domain/ids.ts';
@@ -42,6 +42,7 @@ it('spreads tenants over the masters and serves them all at once', async () => {
   const tenants = Array.from({ length: 50 }, (_, index) => `tenant-${index}` as TenantId);
   const check = (tenantId: TenantId, index: number) => ({
     tenantId,
+    ...plainKey,
     traceId: `trace-${index}` as TraceId,
     holder: `holder-${tenantId}-${index}` as TransactionId,
     holdAmount: nano(1n),

@@ -45,13 +45,19 @@ async function compare(seed: number, count: number, through: RunScript): Promise
 const everyAnswer = [
   'admitted',
   'already_open',
+  'api_key_open_requests',
+  'api_key_requests_per_minute',
+  'api_key_tokens_per_minute',
   'balance',
   'cold',
   'daily_requests',
   'denied',
   'extended',
   'monthly_requests',
+  'open_requests',
+  'requests_per_minute',
   'settled',
+  'tokens_per_minute',
 ];
 
 it('answers 10,000 random commands as memory does, to the nano', async () => {

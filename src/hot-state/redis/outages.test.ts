@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { loadTenant, quotaProjection } from '../../../test/support/hot-state.ts';
+import { loadTenant, plainKey, quotaProjection } from '../../../test/support/hot-state.ts';
 import { perform, randomCommands, tenantOf } from '../../../test/support/random-hot-state.ts';
 import { type RedisServer, startRedis } from '../../../test/support/services/redis.ts';
 import { startTcpProxy, type TcpProxy } from '../../../test/support/services/tcp-proxy.ts';
@@ -45,6 +45,7 @@ async function open(now?: () => number): Promise<RedisHotState> {
 
 const check = (name: string | number) => ({
   tenantId,
+  ...plainKey,
   traceId: `trace-${name}` as TraceId,
   holder: `holder-${name}` as TransactionId,
   holdAmount: nano(10n),

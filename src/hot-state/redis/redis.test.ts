@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
-import { loadTenant, quotaProjection, ticketFor } from '../../../test/support/hot-state.ts';
+import { loadTenant, plainKey, quotaProjection, ticketFor } from '../../../test/support/hot-state.ts';
 import { startRedis } from '../../../test/support/services/redis.ts';
 import { failOnFault, useRedis } from '../../../test/support/use-redis.ts';
 import type { Clock } from '../../domain/clock.ts';
@@ -44,6 +44,7 @@ const projection = (changes: Partial<QuotaProjection> = {}) =>
 
 const check = (name: string, amount = 1n) => ({
   tenantId,
+  ...plainKey,
   traceId: `trace-${name}` as TraceId,
   holder: `holder-${name}` as TransactionId,
   holdAmount: nano(amount),
@@ -88,6 +89,7 @@ it('is cold after FLUSHALL, and takes its holds from the ledger again', async ()
     openPendings: [
       {
         transactionId: check('1').holder,
+        apiKeyId: plainKey.apiKeyId,
         traceId: check('1').traceId,
         holdAmount: nano(60n),
         periodDay: '2026-11-23',
@@ -134,7 +136,7 @@ it('is cold after a restart, although the data came back from the disk', async (
     await hotState.check(check('1', 60n));
   });
   await look(async (hotState, client) => {
-    expect(await client.exists(...tenantKeys(tenantId))).toBe(1);
+    expect(await client.exists(...tenantKeys({ tenantId, apiKeyId: plainKey.apiKeyId }))).toBe(1);
     expect(await hotState.look(tenantId)).toBeUndefined();
     expect(await hotState.check(check('2'))).toMatchObject({ kind: 'cold' });
   });
@@ -145,7 +147,7 @@ it('forgets a tenant that was idle for a day, with all that is kept of it', asyn
   const hotState = await loaded();
   await hotState.check(check('1', 60n));
   await hotState.release(check('1'));
-  for (const redisKey of tenantKeys(tenantId)) {
+  for (const redisKey of tenantKeys({ tenantId, apiKeyId: plainKey.apiKeyId })) {
     if ((await redis.client.exists(redisKey)) === 1)
       expect(await redis.client.pttl(redisKey)).toBeGreaterThan(0);
   }
@@ -176,6 +178,7 @@ it('loads a tenant that has more open requests than a command can have arguments
   const hotState = createRedisHotState({ run: redis.run, onFault: failOnFault });
   const openPendings = Array.from({ length: 40_000 }, (_, index) => ({
     transactionId: `holder-${index}` as TransactionId,
+    apiKeyId: plainKey.apiKeyId,
     traceId: `trace "${index}"` as TraceId,
     holdAmount: nano(2n ** 53n + 1n),
     periodDay: index % 2 === 0 ? '2026-11-23' : '2026-11-24',
@@ -187,6 +190,7 @@ it('loads a tenant that has more open requests than a command can have arguments
   });
   await hotState.release({
     tenantId,
+    ...plainKey,
     traceId: openPendings[0]!.traceId,
     holder: openPendings[0]!.transactionId,
   });
@@ -199,7 +203,7 @@ it('loads a tenant that has more open requests than a command can have arguments
 it('begins anew where only the holds of a tenant are left', async () => {
   const hotState = await loaded();
   await hotState.check(check('1', 60n));
-  await redis.client.del(tenantKeys(tenantId)[0]);
+  await redis.client.del(tenantKeys({ tenantId, apiKeyId: plainKey.apiKeyId })[0]);
   await hotState.release(check('1', 60n));
   await loadTenant(hotState, { projection: projection() });
   expect(await hotState.look(tenantId)).toMatchObject({ held: 0n, openHolds: 0 });
@@ -219,7 +223,7 @@ it('releases holds, and takes charges, when Redis has no memory left', async () 
   try {
     await expect(hotState.check(check('3'))).rejects.toMatchObject({ code: 'HOT_STATE_UNAVAILABLE' });
     await hotState.release(check('1'));
-    await hotState.deduct(check('2'), projection({ version: 2, balance: nano(95n) }));
+    await hotState.deduct(check('2'), projection({ version: 2, balance: nano(95n) }), null);
   } finally {
     await redis.client.config('SET', 'maxmemory', '0');
   }
@@ -236,7 +240,8 @@ it('knows an answer that no script gives for what it is', async () => {
 });
 
 it('keeps all keys of a tenant in one slot', () => {
-  for (const redisKey of tenantKeys('a}b' as TenantId)) expect(redisKey).toMatch(/^[^{]+\{a\}b\}$/);
+  for (const redisKey of tenantKeys({ tenantId: 'a}b' as TenantId, apiKeyId: plainKey.apiKeyId }))
+    expect(redisKey).toMatch(/^[^{]+\{a\}b\}(:[^{}]+)?$/);
 });
 
 it('refuses a Redis that may drop holds, and says what to do', async () => {

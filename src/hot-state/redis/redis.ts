@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault } from '../../domain/errors.ts';
-import type { Confirmation, HoldRef, HotState, QuotaCheck } from '../hot-state.ts';
+import type { CalledLimits, Confirmation, HoldRef, HotState, QuotaCheck } from '../hot-state.ts';
 import { ReplyLost } from './connect.ts';
 import { projectionArgs, readCheck, readExtension, readState, unexpected } from './replies.ts';
 import type { RunScript } from './scripts.ts';
-import { createTenantPeriods, type TenantPeriods } from './tenant-periods.ts';
+import { createTenantPeriods, type KnownPeriod, type TenantPeriods } from './tenant-periods.ts';
 
 export interface RedisHotStateOptions {
   readonly run: RunScript;
@@ -33,8 +33,8 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
   const closing = new AbortController();
   const time = () => (now === undefined ? '' : now());
 
-  const release = async ({ tenantId, traceId, holder }: HoldRef) => {
-    await run('quota_release', tenantId, [time(), traceId, holder]);
+  const release = async (hold: HoldRef) => {
+    await run('quota_release', hold, [time(), hold.traceId, hold.holder]);
   };
 
   /**
@@ -67,63 +67,86 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
       }
     },
     confirm: async (confirmation) => await confirmHold(confirmation, run, time),
-    extend: async ({ tenantId, traceId, holder, holdAmount, periodDay }) => {
-      const args = [time(), traceId, holder, holdAmount.toString(), periodDay];
-      return readExtension(await run('quota_extend', tenantId, args));
+    extend: async (extension) => {
+      const { traceId, holder, apiKeyId, holdAmount, periodDay } = extension;
+      const args = [time(), traceId, holder, holdAmount.toString(), periodDay, apiKeyId];
+      return readExtension(await run('quota_extend', extension, args));
     },
-    deduct: async ({ tenantId, traceId, holder }, projection) => {
-      await run('quota_deduct', tenantId, [time(), traceId, holder, ...projectionArgs(projection)]);
+    deduct: async (hold, projection, tokens) => {
+      const settled = [time(), hold.traceId, hold.holder, tokens ?? ''];
+      await run('quota_deduct', hold, [...settled, ...projectionArgs(projection)]);
     },
     release,
     project: async (projection) => {
-      await run('quota_project', projection.tenantId, projectionArgs(projection));
+      await run('quota_project', projection, projectionArgs(projection));
     },
     load: async ({ projection, openPendings }, ticket) => {
-      const pendings = openPendings.map(({ traceId, transactionId, holdAmount, periodDay }) => [
+      const pendings = openPendings.map(({ traceId, transactionId, apiKeyId, holdAmount, periodDay }) => [
         traceId,
         transactionId,
         holdAmount.toString(),
         periodDay,
+        apiKeyId,
       ]);
       const args = [time(), ticket, JSON.stringify(pendings), ...projectionArgs(projection)];
-      await run('quota_load', projection.tenantId, args);
+      await run('quota_load', projection, args);
     },
-    look: async (tenantId) => readState(await run('quota_look', tenantId, [time()]), tenantId),
+    look: async (tenantId) => readState(await run('quota_look', { tenantId }, [time()]), tenantId),
     close: () => closing.abort(),
   };
 }
 
 /** The same script, for a period of its own: that of the row. */
-async function confirmHold(
-  { tenantId, traceId, holder, holdAmount, periodDay }: Confirmation,
-  run: RunScript,
-  time: () => number | string,
-) {
-  const args = [time(), traceId, holder, holdAmount.toString(), ...noPeriod, periodDay];
-  const answer = readCheck(await run('quota_check', tenantId, args), null);
+async function confirmHold(confirmation: Confirmation, run: RunScript, time: () => number | string) {
+  const args = [...holdArgs(confirmation, time()), ...noPeriod, confirmation.periodDay, ...nothingToCount];
+  const answer = readCheck(await run('quota_check', confirmation, args));
   if (answer.kind === 'period' || answer.kind === 'already_open') throw unexpected(answer);
   return answer;
 }
 
-const noPeriod = ['', '', '', '', ''];
+function holdArgs(hold: HoldRef & Pick<Confirmation, 'holdAmount' | 'observe'>, time: number | string) {
+  const { traceId, holder, apiKeyId, holdAmount, observe } = hold;
+  return [time, traceId, holder, holdAmount.toString(), apiKeyId, observe ? 'observe' : ''];
+}
+
+const noPeriod = ['', '', '', ''];
 const notDurable = '';
+/** Month, its end, tokens, and the limits that a call brings along. */
+const nothingToCount = ['', '', '', '', '', '', ''];
+
+function limitArgs({ maxOpenRequests, apiKey }: CalledLimits) {
+  return [maxOpenRequests, apiKey.rpmLimit, apiKey.tpmLimit, apiKey.maxOpenRequests].map(
+    (limit) => limit ?? '',
+  );
+}
 
 async function checkQuota(
-  { tenantId, traceId, holder, holdAmount }: QuotaCheck,
+  check: QuotaCheck,
   run: RunScript,
   periods: TenantPeriods,
   time: () => number | string,
 ) {
+  const { tenantId, tokens, limits } = check;
   let known = periods.get(tenantId);
   for (let asked = 0; asked < maxPeriodAnswers; asked++) {
-    const period =
-      known === null
-        ? noPeriod
-        : [known.timeZone, known.sinceMs, known.period.dayEndsAtMs, known.period.day, known.period.month];
-    const args = [time(), traceId, holder, holdAmount.toString(), ...period, notDurable];
-    const answer = readCheck(await run('quota_check', tenantId, args), known?.period ?? null);
+    const [period, month] = known === null ? [noPeriod, ['', '']] : periodArgs(known);
+    const args = [
+      ...[...holdArgs(check, time()), ...period, notDurable],
+      ...[...month, tokens, ...limitArgs(limits)],
+    ];
+    const answer = readCheck(await run('quota_check', check, args));
     if (answer.kind !== 'period') return answer;
     known = periods.learn(tenantId, answer);
   }
   throw new Fault('HOT_STATE_UNAVAILABLE', "Redis' clock steps. Try again; nothing was charged.");
 }
+
+function periodArgs({ timeZone, sinceMs, period }: KnownPeriod): readonly [period: Args, month: Args] {
+  const { day, dayEndsAtMs, month, monthEndsAtMs } = period;
+  return [
+    [timeZone, sinceMs, dayEndsAtMs, day],
+    [month, monthEndsAtMs],
+  ];
+}
+
+type Args = readonly (string | number)[];

@@ -1,7 +1,7 @@
 import { Fault } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
 import { type NanoUsd, nano } from '../../domain/money.ts';
-import type { Period, QuotaProjection } from '../../domain/quota.ts';
+import type { QuotaProjection } from '../../domain/quota.ts';
 import type {
   Admitted,
   AlreadyOpen,
@@ -13,8 +13,10 @@ import type {
   NotExtended,
   QuotaState,
   Remaining,
+  RemainingRate,
   Settled,
 } from '../hot-state.ts';
+import { limits } from '../hot-state.ts';
 
 /** The caller's period isn't the one of this time in the tenant's time zone. */
 export interface OtherPeriod {
@@ -31,12 +33,9 @@ export function unexpected(reply: unknown): Fault {
   });
 }
 
-/** The answer of `quota_check` to a caller with this period. */
-export function readCheck(
-  reply: unknown,
-  period: Period | null,
-): Admitted | Denied | Cold | AlreadyOpen | Settled | OtherPeriod {
-  const [kind, first, ...rest] = readTexts(reply);
+/** The answer of `quota_check`. */
+export function readCheck(reply: unknown): Admitted | Denied | Cold | AlreadyOpen | Settled | OtherPeriod {
+  const [kind, first, second, ...rest] = readTexts(reply);
   switch (kind) {
     case 'settled':
     case 'already_open':
@@ -44,12 +43,14 @@ export function readCheck(
     case 'cold':
       return { kind, ticket: present(first, reply) as LoadTicket };
     case 'period':
-      return { kind, timeZone: present(first, reply), nowMs: Number(present(rest[0], reply)) };
-    case 'admitted':
-      return { kind, periodDay: present(first, reply), remaining: readRemaining(rest, reply) };
+      return { kind, timeZone: present(first, reply), nowMs: Number(present(second, reply)) };
+    case 'admitted': {
+      const exceeded = second === '' ? null : readLimit(second, reply);
+      return { kind, periodDay: present(first, reply), remaining: readRemaining(rest, reply), exceeded };
+    }
     case 'denied': {
-      const limit = readLimit(first, reply);
-      return { kind, limit, remaining: readRemaining(rest, reply), freesAtMs: freesAt(limit, period) };
+      const freesInMs = countOrNull(second, reply);
+      return { kind, limit: readLimit(first, reply), remaining: readRemaining(rest, reply), freesInMs };
     }
     default:
       throw unexpected(reply);
@@ -132,35 +133,33 @@ function readProjection(fields: ReadonlyMap<string, string>, tenantId: TenantId)
   };
 }
 
-function readRemaining([available, daily, monthly]: readonly string[], reply: unknown): Remaining {
-  const left = (count: string | undefined) => (present(count, reply) === '' ? null : Number(count));
+function readRemaining(texts: readonly string[], reply: unknown): Remaining {
+  const [available, daily, monthly, ...rates] = texts;
   return {
     available: nano(BigInt(present(available, reply))),
-    dailyRequests: left(daily),
-    monthlyRequests: left(monthly),
+    dailyRequests: countOrNull(daily, reply),
+    monthlyRequests: countOrNull(monthly, reply),
+    requestsPerMinute: readRate(rates.slice(0, 3), reply),
+    tokensPerMinute: readRate(rates.slice(3), reply),
   };
 }
 
-function readLimit(name: string | undefined, reply: unknown): Limit {
-  switch (name) {
-    case 'balance':
-    case 'daily_requests':
-    case 'monthly_requests':
-      return name;
-    default:
-      throw unexpected(reply);
-  }
+function readRate(texts: readonly string[], reply: unknown): RemainingRate | null {
+  const [limit, remaining, resetsInMs] = texts.map((text) => countOrNull(text, reply));
+  if (limit === undefined || remaining === undefined || resetsInMs === undefined) throw unexpected(reply);
+  return limit === null || remaining === null || resetsInMs === null
+    ? null
+    : { limit, remaining, resetsInMs };
 }
 
-function freesAt(limit: Limit, period: Period | null): number | null {
-  switch (limit) {
-    case 'balance':
-      return null;
-    case 'daily_requests':
-      return period?.dayEndsAtMs ?? null;
-    case 'monthly_requests':
-      return period?.monthEndsAtMs ?? null;
-  }
+function readLimit(name: string | undefined, reply: unknown): Limit {
+  const limit = limits.find((known) => known === name);
+  if (limit === undefined) throw unexpected(reply);
+  return limit;
+}
+
+function countOrNull(text: string | undefined, reply: unknown): number | null {
+  return present(text, reply) === '' ? null : Number(text);
 }
 
 function readTexts(reply: unknown): readonly string[] {

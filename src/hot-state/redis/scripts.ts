@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { TenantId } from '../../domain/ids.ts';
 import { mastersOf, type RedisClient, ReplyLost, unavailable } from './connect.ts';
-import { tenantKeys } from './keys.ts';
+import { type KeyOwner, tenantKeys } from './keys.ts';
 
 /** One Lua file each; a file's head tells its arguments and results. */
 const scriptNames = [
@@ -17,10 +16,10 @@ const scriptNames = [
 
 export type ScriptName = (typeof scriptNames)[number];
 
-/** Runs a script on the keys of one tenant. */
+/** Runs a script on the keys of one tenant, and of the API key of a request. */
 export type RunScript = (
   name: ScriptName,
-  tenantId: TenantId,
+  owner: KeyOwner,
   args: readonly (string | number)[],
 ) => Promise<unknown>;
 
@@ -52,11 +51,11 @@ export async function loadScripts(client: RedisClient): Promise<RunScript> {
   } catch (error) {
     throw unavailable(error);
   }
-  return async (name, tenantId, args) => {
+  return async (name, owner, args) => {
     // Nothing queues up for a connection that isn't there.
     if (client.status !== 'ready') throw unavailable(new Error(`the connection is ${client.status}`));
     const { text, sha } = scripts[name];
-    const keys = tenantKeys(tenantId);
+    const keys = tenantKeys(owner);
     try {
       return await client.evalsha(sha, keys.length, ...keys, ...args);
     } catch (error) {

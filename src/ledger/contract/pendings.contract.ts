@@ -40,7 +40,9 @@ export function contractOfPendings(given: GivenLedger): void {
     const snapshot = await given.ledger.snapshot(tenantId);
     expect(snapshot).toMatchObject({
       projection: { balance: parseAmount('100'), dailyUsed: 0, monthlyUsed: 0 },
-      openPendings: [{ traceId: draft.traceId, holdAmount: parseAmount('0.01'), periodDay: day }],
+      openPendings: [
+        { traceId: draft.traceId, apiKeyId: draft.apiKeyId, holdAmount: parseAmount('0.01'), periodDay: day },
+      ],
     });
   });
 

@@ -2,13 +2,14 @@
 --
 -- Parameters: $1 tenant_id text.
 -- Result: one row, the quota row as {quota_…} and {open_pendings}, a json array of
--- {id, trace_id, hold_amount, period_day}; or none where there is no such tenant.
+-- {id, api_key_id, trace_id, hold_amount, period_day}; or none where there is no such tenant.
 SELECT
   coalesce(
     (
       SELECT jsonb_agg(
         jsonb_build_object(
-          'id', b.id, 'trace_id', b.trace_id, 'hold_amount', b.hold_amount::text, 'period_day', b.period_day
+          'id', b.id, 'api_key_id', b.api_key_id, 'trace_id', b.trace_id,
+          'hold_amount', b.hold_amount::text, 'period_day', b.period_day
         )
       )
       FROM billing_transaction b

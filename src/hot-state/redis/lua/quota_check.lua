@@ -1,23 +1,62 @@
--- Admits a request and places its hold, or changes nothing. With a day in ARGV 10 it confirms: the request's
+-- Admits a request and places its hold, or changes nothing. With a day in ARGV 11 it confirms: the request's
 -- PENDING row is durable, and its hold now stays until the row is closed.
 --
--- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled, of one tenant
--- ARGV: 1 time in ms, empty but in tests   2 trace id   3 holder   4 hold in nano
---       the caller's period:   5 time zone   6 from ms, inclusive   7 until ms, exclusive   8 day   9 month
---       10 the day that the row counts in; empty to check, and 5 to 9 are empty to confirm
--- Result, strings; a limit that isn't set leaves an empty string:
+-- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled  5 open  6 requests and 7 tokens of a minute, of one tenant
+--       8 requests and 9 tokens of a minute, of its API key
+-- ARGV: 1 time in ms, empty but in tests   2 trace id   3 holder   4 hold in nano   5 API key id
+--       6 "observe", or empty: limits of money and of requests a day and a month deny
+--       the caller's period:  7 time zone  8 from ms, inclusive  9 until ms, exclusive  10 day
+--       11 the day that the row counts in; empty to check. All others are empty to confirm
+--       12 month   13 when the month ends, in ms   14 tokens at the most
+--       limits that the call brings along, empty where not set:  15 open requests of the tenant
+--       16 requests a minute  17 tokens a minute  18 open requests, of the API key
+-- Result, strings; what isn't set or isn't known is empty:
 --   settled                    the holder was settled a short while ago
 --   cold, ticket               the tenant isn't loaded: the ticket is for quota_load
 --   period, time zone, ms      the caller's period isn't that of this time: ask again with the right one
 --   already_open               another holder has a hold under this trace id; never to a confirmation
---   admitted, day, available in nano, requests left in the day, in the month
---   denied, limit, available in nano, requests left in the day, in the month
+--   admitted, day, the limit that it exceeds where it observes, what is left
+--   denied, limit, ms until it would pass, what is left
+--     what is left: available in nano, requests of the day, of the month, and of the tighter minute of requests, and
+--     of tokens: its limit, what is left of it, ms until nothing counts
 -- include decimal
 -- include tenant
+-- include window
+-- include settle
 
-local nowMs, trace, holder, amount = timeMs(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-local timeZone, fromMs, untilMs, day, month = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
-local isDurable = ARGV[10] ~= ''
+local nowMs, trace, holder, amount, apiKeyId = timeMs(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local observes = ARGV[6] == 'observe'
+local timeZone, fromMs, untilMs, day, durableDay = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local month, monthEndsMs, tokens = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14])
+local isDurable = durableDay ~= ''
+
+-- The minutes that have a limit, in the order in which they are looked at.
+local rates = {}
+
+local function addRate(name, measure, redisKey, limit)
+  if limit and limit ~= '' then
+    table.insert(rates, { name = name, measure = measure, limit = tonumber(limit), window = openWindow(redisKey, nowMs) })
+  end
+end
+
+local function openRates(quota)
+  addRate('requests_per_minute', 'requests', KEYS[6], quota.rpm_limit)
+  addRate('tokens_per_minute', 'tokens', TENANT_TOKENS, quota.tpm_limit)
+  addRate('api_key_requests_per_minute', 'requests', KEYS[8], ARGV[16])
+  addRate('api_key_tokens_per_minute', 'tokens', API_KEY_TOKENS, ARGV[17])
+end
+
+-- Limit, what is left, and when nothing counts: of the one with the least left, the tenant's own where both have
+-- as much.
+local function tightest(measure)
+  local least
+  for _, rate in ipairs(rates) do
+    local rest = math.max(0, rate.limit - rate.window.total)
+    if rate.measure == measure and (not least or rest < least.rest) then least = { rate = rate, rest = rest } end
+  end
+  if not least then return '', '', '' end
+  return whole(least.rate.limit), whole(least.rest), whole(emptiesInMs(least.rate.window))
+end
 
 local function left(limit, used)
   return limit == '' and '' or whole(math.max(0, tonumber(limit) - used))
@@ -31,57 +70,158 @@ local function remaining(quota)
   end
   local usedInDay = quota.daily_period == day and tonumber(quota.daily_used) or 0
   local usedInMonth = quota.monthly_period == month and tonumber(quota.monthly_used) or 0
-  return add(add(quota.balance, quota.credit_limit), negate(quota.held)),
-    left(quota.daily_quota, usedInDay + openInDay),
-    left(quota.monthly_quota, usedInMonth + openInMonth)
+  return {
+    available = add(add(quota.balance, quota.credit_limit), negate(quota.held)),
+    daily = left(quota.daily_quota, usedInDay + openInDay),
+    monthly = left(quota.monthly_quota, usedInMonth + openInMonth),
+  }
 end
 
-local function admitted(countedIn) return { 'admitted', countedIn, remaining(readQuota()) } end
+local function answer(kind, first, second, rest)
+  local requests, requestsLeft, requestsMs = tightest('requests')
+  local reserved, tokensLeft, tokensMs = tightest('tokens')
+  return {
+    kind, first, second, rest.available, rest.daily, rest.monthly,
+    requests, requestsLeft, requestsMs, reserved, tokensLeft, tokensMs,
+  }
+end
+
+local function admitted(hold)
+  return answer('admitted', hold.day, hold.exceeded == NONE and '' or hold.exceeded, remaining(readQuota()))
+end
+
+-- A limit that stands in the way, and how long it does: nil where no time helps.
+local function obstacle(limit, freesInMs) return { limit = limit, freesInMs = freesInMs } end
+
+local function quotaObstacles(rest)
+  local found = {}
+  -- A tenant that owes more than its credit is stopped even where the request itself is free.
+  if isNegative(add(rest.available, negate(amount))) then table.insert(found, obstacle('balance')) end
+  if rest.daily == '0' then table.insert(found, obstacle('daily_requests', untilMs and untilMs - nowMs)) end
+  if rest.monthly == '0' then
+    table.insert(found, obstacle('monthly_requests', monthEndsMs and monthEndsMs - nowMs))
+  end
+  return found
+end
+
+local function addRateObstacles(found, amounts)
+  for _, rate in ipairs(rates) do
+    local freesInMs = fitsInMs(rate.window, amounts[rate.measure], rate.limit)
+    if freesInMs ~= 0 then table.insert(found, obstacle(rate.name, freesInMs)) end
+  end
+end
+
+local function openObstacles()
+  local found = {}
+  local ofTenant, ofKey = ARGV[15], ARGV[18]
+  if ofTenant ~= '' and redis.call('HLEN', HOLDS) >= tonumber(ofTenant) then
+    table.insert(found, obstacle('open_requests'))
+  end
+  if ofKey ~= '' and tonumber(redis.call('HGET', OPEN, apiKeyId) or 0) >= tonumber(ofKey) then
+    table.insert(found, obstacle('api_key_open_requests'))
+  end
+  return found
+end
+
+-- The first that stands in the way, and how long until the last of them doesn't any more.
+local function denied(found, rest)
+  local latestMs = 0
+  for _, one in ipairs(found) do
+    latestMs = latestMs and one.freesInMs and math.max(latestMs, one.freesInMs)
+  end
+  return answer('denied', found[1].limit, latestMs and whole(latestMs) or '', rest)
+end
+
+-- Counts in every minute that has a limit. Returns the buckets of tokens, of the tenant and of the API key.
+local function count()
+  local buckets = {}
+  for _, rate in ipairs(rates) do
+    local bucket = countIn(rate.window, rate.measure == 'tokens' and tokens or 1)
+    buckets[rate.name] = whole(bucket)
+  end
+  return buckets.tokens_per_minute, buckets.api_key_tokens_per_minute
+end
 
 -- Every limit, in their order, then the hold.
-local function decide(quota, state)
-  local available, daily, monthly = remaining(quota)
-  -- A tenant that owes more than its credit is stopped even where the request itself is free.
-  if isNegative(add(available, negate(amount))) then return { 'denied', 'balance', available, daily, monthly } end
-  if daily == '0' then return { 'denied', 'daily_requests', available, daily, monthly } end
-  if monthly == '0' then return { 'denied', 'monthly_requests', available, daily, monthly } end
-  placeHold(trace, holder, amount, day, state)
-  if state == CHECKED then expireUnconfirmed(trace, nowMs) end
+local function decide(quota)
+  local rest = remaining(quota)
+  local ofQuota = quotaObstacles(rest)
+  local found = observes and {} or { unpack(ofQuota) }
+  addRateObstacles(found, { requests = 1, tokens = tokens })
+  if #found == 0 then found = openObstacles() end
+  if #found > 0 then return denied(found, rest) end
+  local hold = { holder = holder, amount = amount, day = day, state = CHECKED, tokens = tokens, apiKeyId = apiKeyId }
+  hold.exceeded = ofQuota[1] and ofQuota[1].limit or NONE
+  hold.bucket, hold.apiKeyBucket = count()
+  placeHold(trace, hold)
+  expireUnconfirmed(trace, nowMs)
   keepQuota()
-  return admitted(day)
+  return admitted(hold)
+end
+
+-- Whether more tokens stand in the way in the minutes in which the hold has reserved some.
+local function addTokenObstacles(found, standing)
+  local more = tokens - standing.tokens
+  if more <= 0 then return end
+  for _, rate in ipairs(rates) do
+    local bucket = rate.name == 'tokens_per_minute' and standing.bucket
+      or rate.name == 'api_key_tokens_per_minute' and standing.apiKeyBucket
+      or NONE
+    local freesInMs = bucket ~= NONE and fitsInMs(rate.window, more, rate.limit)
+    if bucket ~= NONE and freesInMs ~= 0 then table.insert(found, obstacle(rate.name, freesInMs)) end
+  end
 end
 
 -- Its own hold stands, with the amount of an earlier question or of a late repeat of one: what is asked for now
--- counts, if the money is there for the rest. The request itself is counted already.
+-- counts, if there is enough for the rest. The request itself is counted already.
 local function decideAmount(quota, standing, state)
   local growth = add(amount, negate(standing.amount))
-  local available, daily, monthly = remaining(quota)
+  local rest = remaining(quota)
   local isGrowing = growth ~= '0' and not isNegative(growth)
-  if isGrowing and isNegative(add(available, negate(growth))) then
-    return { 'denied', 'balance', available, daily, monthly }
+  local isTooMuch = isGrowing and isNegative(add(rest.available, negate(growth)))
+  local found = {}
+  if isTooMuch and not observes then table.insert(found, obstacle('balance')) end
+  if state == CHECKED then addTokenObstacles(found, standing) end
+  if #found > 0 then return denied(found, rest) end
+  if state == CHECKED then
+    correctTokens(standing, tokens, nowMs)
+    standing.tokens = tokens
+    rates = {}
+    openRates(quota)
   end
-  resizeHold(trace, standing, amount, growth, state)
+  standing.amount, standing.state = amount, state
+  if isTooMuch then standing.exceeded = 'balance' end
+  replaceHold(trace, standing, growth)
   if state == CHECKED then expireUnconfirmed(trace, nowMs) end
   keepQuota()
-  return admitted(standing.day)
+  return admitted(standing)
 end
 
 local function confirm()
   local standing = readHold(trace)
   local isOwn = standing and standing.holder == holder
-  if isOwn and standing.state == CONFIRMED then return admitted(standing.day) end
+  if isOwn and standing.state == CONFIRMED then return admitted(standing) end
   if isOwn and standing.state == CHECKED then return decideAmount(readQuota(), standing, CONFIRMED) end
   -- What a snapshot brought back was admitted before a loss of hot state, and what was admitted after it knew
   -- nothing of this hold: the money may not be enough for both. And another's hold under this trace id has no
   -- row, which is unique: it gives way.
   if standing then dropHold(trace, standing) end
-  return decide(readQuota(), CONFIRMED)
+  local rest = remaining(readQuota())
+  local obstacles = quotaObstacles(rest)
+  if #obstacles > 0 and not observes then return denied({ obstacle(obstacles[1].limit) }, rest) end
+  local exceeded = obstacles[1] and obstacles[1].limit or NONE
+  local hold =
+    { holder = holder, amount = amount, day = day, state = CONFIRMED, apiKeyId = apiKeyId, exceeded = exceeded }
+  placeHold(trace, hold)
+  keepQuota()
+  return admitted(hold)
 end
 
 local function check(quota)
   if quota.time_zone ~= timeZone or nowMs < fromMs or nowMs >= untilMs then
     return { 'period', quota.time_zone, whole(nowMs) }
   end
+  openRates(quota)
   -- A clock that stepped back over midnight must not open a day again that the ledger has closed.
   if quota.daily_period > day then
     day = quota.daily_period
@@ -89,9 +229,9 @@ local function check(quota)
   end
   local standing = readHold(trace)
   if standing and standing.holder ~= holder then return { 'already_open' } end
-  if not standing then return decide(quota, CHECKED) end
+  if not standing then return decide(quota) end
   -- With its row durable only a late repeat asks.
-  if standing.state ~= CHECKED then return admitted(standing.day) end
+  if standing.state ~= CHECKED then return admitted(standing) end
   return decideAmount(quota, standing, CHECKED)
 end
 
@@ -100,5 +240,5 @@ dropUnconfirmed(nowMs)
 local quota = readQuota()
 if quota.loaded ~= lineage() then return { 'cold', ticketFor(quota.ticket, holder, nowMs) } end
 if not isDurable then return check(quota) end
-day, month = ARGV[10], string.sub(ARGV[10], 1, 7)
+day, month = durableDay, string.sub(durableDay, 1, 7)
 return confirm()

@@ -1,5 +1,5 @@
 -- One tenant in hot state. What the keys hold is described where they are made: src/hot-state/redis/keys.ts.
-local QUOTA, HOLDS, UNCONFIRMED, SETTLED = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local QUOTA, HOLDS, UNCONFIRMED, SETTLED, OPEN = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 -- What a hold is: placed by a check, brought back by a snapshot, or confirmed when its PENDING row is durable.
 local CHECKED, LOADED, CONFIRMED = 'checked', 'loaded', 'confirmed'
@@ -76,40 +76,71 @@ local function changeHeld(amount)
   redis.call('HSET', QUOTA, 'held', add(redis.call('HGET', QUOTA, 'held') or '0', amount))
 end
 
+-- Nothing is reserved in a minute, and nothing exceeded.
+local NONE = '-'
+
 local function readHold(trace)
   local hold = redis.call('HGET', HOLDS, trace)
   if not hold then return nil end
-  local amount, day, state, holder = string.match(hold, '^(%-?%d+) (%S+) (%S+) (.*)$')
-  return { amount = amount, day = day, state = state, holder = holder }
+  local amount, day, state, exceeded, tokens, bucket, apiKeyBucket, apiKeyId, holder =
+    string.match(hold, '^(%-?%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+  return {
+    amount = amount,
+    day = day,
+    state = state,
+    exceeded = exceeded,
+    tokens = tonumber(tokens),
+    bucket = bucket,
+    apiKeyBucket = apiKeyBucket,
+    apiKeyId = apiKeyId,
+    holder = holder,
+  }
 end
 
-local function writeHold(trace, holder, amount, day, state)
-  redis.call('HSET', HOLDS, trace, amount .. ' ' .. day .. ' ' .. state .. ' ' .. holder)
+local function writeHold(trace, hold)
+  local text = table.concat({
+    hold.amount,
+    hold.day,
+    hold.state,
+    hold.exceeded or NONE,
+    whole(hold.tokens or 0),
+    hold.bucket or NONE,
+    hold.apiKeyBucket or NONE,
+    hold.apiKeyId,
+    hold.holder,
+  }, ' ')
+  redis.call('HSET', HOLDS, trace, text)
 end
 
 -- Where none stands under this trace id.
-local function placeHold(trace, holder, amount, day, state)
-  writeHold(trace, holder, amount, day, state)
-  changeHeld(amount)
-  redis.call('HINCRBY', QUOTA, 'open:' .. day, 1)
+local function placeHold(trace, hold)
+  writeHold(trace, hold)
+  changeHeld(hold.amount)
+  redis.call('HINCRBY', QUOTA, 'open:' .. hold.day, 1)
+  redis.call('HINCRBY', OPEN, hold.apiKeyId, 1)
 end
 
 local function expireUnconfirmed(trace, nowMs)
   redis.call('ZADD', UNCONFIRMED, whole(nowMs + UNCONFIRMED_FOR_MS), trace)
 end
 
-local function resizeHold(trace, hold, amount, growth, state)
-  writeHold(trace, hold.holder, amount, hold.day, state)
+-- The hold with another amount, or in another state.
+local function replaceHold(trace, hold, growth)
+  writeHold(trace, hold)
   redis.call('ZREM', UNCONFIRMED, trace)
   if growth ~= '0' then changeHeld(growth) end
+end
+
+local function countDown(redisKey, name)
+  if redis.call('HINCRBY', redisKey, name, -1) <= 0 then redis.call('HDEL', redisKey, name) end
 end
 
 local function dropHold(trace, hold)
   redis.call('HDEL', HOLDS, trace)
   redis.call('ZREM', UNCONFIRMED, trace)
   changeHeld(negate(hold.amount))
-  local open = 'open:' .. hold.day
-  if redis.call('HINCRBY', QUOTA, open, -1) <= 0 then redis.call('HDEL', QUOTA, open) end
+  countDown(QUOTA, 'open:' .. hold.day)
+  countDown(OPEN, hold.apiKeyId)
 end
 
 local function dropUnconfirmed(nowMs)
@@ -118,14 +149,4 @@ local function dropUnconfirmed(nowMs)
     local hold = readHold(trace)
     if hold then dropHold(trace, hold) else redis.call('ZREM', UNCONFIRMED, trace) end
   end
-end
-
--- Removes the hold if it is this holder's, and remembers that the request is settled in any case.
-local function settle(trace, holder, nowMs)
-  redis.call('ZREMRANGEBYSCORE', SETTLED, '-inf', whole(nowMs))
-  redis.call('ZADD', SETTLED, whole(nowMs + SETTLED_FOR_MS), holder)
-  -- An idle tenant's goes as a whole; twice as long, since a clock may step.
-  redis.call('PEXPIRE', SETTLED, 2 * SETTLED_FOR_MS)
-  local hold = readHold(trace)
-  if hold and hold.holder == holder then dropHold(trace, hold) end
 end
