@@ -139,6 +139,15 @@ describe('a rolling minute', () => {
     expect(window.totalAt(160_500)).toBe(0);
   });
 
+  it('takes no correction of what left long ago, although a clock that stepped back gives the same names again', () => {
+    const window = new RollingWindow();
+    const left = window.add(1_000_000, 80);
+    expect(window.isOverAt(1_060_500)).toBe(true);
+    window.add(1_000_000, 50);
+    window.correct(1_000_000, left, -80);
+    expect(window.totalAt(1_000_000)).toBe(50);
+  });
+
   it('never holds more than its limit while the clock steps, in time that really passed', () => {
     const steps = fc.array(
       fc.tuple(

@@ -8,16 +8,20 @@ export const windowMs = 60_000;
  */
 export const bucketMs = 500;
 
-/** The piece of a window's own time that something counts in. */
-export type Bucket = number;
+/** The piece of a window's own time that something counts in, to correct it later. */
+export interface Bucket {
+  readonly index: number;
+  /** Of the window since it was last empty: afterwards a clock that stepped back gives the same names again. */
+  readonly life: object;
+}
 
-function bucketAt(ownMs: number): Bucket {
+function indexAt(ownMs: number): number {
   return Math.floor(ownMs / bucketMs);
 }
 
 /** When, in the window's own time, what counts in this bucket has left. */
-function leavesAtMs(bucket: Bucket): number {
-  return (bucket + 1) * bucketMs + windowMs;
+function leavesAtMs(index: number): number {
+  return (index + 1) * bucketMs + windowMs;
 }
 
 /**
@@ -27,11 +31,12 @@ function leavesAtMs(bucket: Bucket): number {
  */
 export class RollingWindow {
   /** Oldest first. A bucket stays until it leaves, also with a count of zero: it may be corrected. */
-  readonly #counts = new Map<Bucket, number>();
+  readonly #counts = new Map<number, number>();
   #total = 0;
-  #last: Bucket = 0;
+  #last = 0;
   /** By how much the window's own time is ahead of the clock. */
   #aheadMs = 0;
+  #life: object = {};
 
   /** What counts at this time. */
   totalAt(nowMs: number): number {
@@ -46,18 +51,18 @@ export class RollingWindow {
   }
 
   add(nowMs: number, amount: number): Bucket {
-    this.#last = bucketAt(this.#enter(nowMs));
+    this.#last = indexAt(this.#enter(nowMs));
     this.#counts.set(this.#last, (this.#counts.get(this.#last) ?? 0) + amount);
     this.#total += amount;
-    return this.#last;
+    return { index: this.#last, life: this.#life };
   }
 
   /** What was counted turned out to be more or less. What has left the window stays as it was. */
-  correct(nowMs: number, bucket: Bucket, change: number): void {
+  correct(nowMs: number, { index, life }: Bucket, change: number): void {
     this.#enter(nowMs);
-    const count = this.#counts.get(bucket);
-    if (count === undefined) return;
-    this.#counts.set(bucket, count + change);
+    const count = this.#counts.get(index);
+    if (count === undefined || life !== this.#life) return;
+    this.#counts.set(index, count + change);
     this.#total += change;
   }
 
@@ -67,9 +72,9 @@ export class RollingWindow {
     const ownMs = this.#enter(nowMs);
     let left = this.#total;
     if (left + amount <= limit) return 0;
-    for (const [bucket, count] of this.#counts) {
+    for (const [index, count] of this.#counts) {
       left -= count;
-      if (left + amount <= limit) return leavesAtMs(bucket) - ownMs;
+      if (left + amount <= limit) return leavesAtMs(index) - ownMs;
     }
     return null;
   }
@@ -82,14 +87,17 @@ export class RollingWindow {
 
   /** Forgets what has left. @returns the window's own time */
   #enter(nowMs: number): number {
-    if (this.#counts.size > 0 && bucketAt(nowMs + this.#aheadMs) < this.#last)
-      this.#aheadMs = this.#last * bucketMs - nowMs;
-    for (const [bucket, count] of this.#counts) {
-      if (leavesAtMs(bucket) > nowMs + this.#aheadMs) break;
-      this.#counts.delete(bucket);
+    if (this.#counts.size === 0) return nowMs;
+    if (indexAt(nowMs + this.#aheadMs) < this.#last) this.#aheadMs = this.#last * bucketMs - nowMs;
+    for (const [index, count] of this.#counts) {
+      if (leavesAtMs(index) > nowMs + this.#aheadMs) break;
+      this.#counts.delete(index);
       this.#total -= count;
     }
-    if (this.#counts.size === 0) this.#aheadMs = 0;
+    if (this.#counts.size === 0) {
+      this.#aheadMs = 0;
+      this.#life = {};
+    }
     return nowMs + this.#aheadMs;
   }
 }

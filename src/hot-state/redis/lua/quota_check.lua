@@ -136,8 +136,7 @@ end
 local function count()
   local buckets = {}
   for _, rate in ipairs(rates) do
-    local bucket = countIn(rate.window, rate.measure == 'tokens' and tokens or 1)
-    buckets[rate.name] = whole(bucket)
+    buckets[rate.name] = countIn(rate.window, rate.measure == 'tokens' and tokens or 1)
   end
   return buckets.tokens_per_minute, buckets.api_key_tokens_per_minute
 end

@@ -5,7 +5,7 @@ local TENANT_TOKENS, API_KEY_TOKENS = KEYS[7], KEYS[9]
 local function correctTokens(hold, tokens, nowMs)
   local change = tokens - hold.tokens
   local function correct(redisKey, bucket)
-    if bucket ~= NONE then correctIn(openWindow(redisKey, nowMs), tonumber(bucket), change) end
+    if bucket ~= NONE then correctIn(openWindow(redisKey, nowMs), bucket, change) end
   end
   correct(TENANT_TOKENS, hold.bucket)
   correct(API_KEY_TOKENS, hold.apiKeyBucket)

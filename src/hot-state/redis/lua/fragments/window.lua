@@ -1,6 +1,6 @@
 -- Rolling minutes, as src/domain/rolling-window.ts describes them: a hash of counts by bucket, with `total`, the
 -- `first` and the `last` bucket that count, and `ahead`, by how many milliseconds the window's own time is ahead
--- of the clock.
+-- of the clock; and its `life` since it was last empty: afterwards a clock that stepped back names its buckets alike.
 local BUCKET_MS, WINDOW_MS = 500, 60000
 -- A window that nobody asks for is gone soon after all of it has left.
 local WINDOW_KEPT_MS = 2 * WINDOW_MS
@@ -20,7 +20,7 @@ end
 local function forgetLeft(window, nowMs)
   if leavesAtMs(window.last) <= window.ownMs then
     redis.call('DEL', window.redisKey)
-    window.total, window.first, window.last, window.ownMs = 0, nil, nil, nowMs
+    window.total, window.first, window.last, window.life, window.ownMs = 0, nil, nil, nil, nowMs
     return
   end
   local first = window.last
@@ -39,9 +39,10 @@ end
 -- The window at this time; without a first and a last bucket where nothing counts.
 local function openWindow(redisKey, nowMs)
   local window = { redisKey = redisKey, total = 0, ownMs = nowMs }
-  local known = redis.call('HMGET', redisKey, 'total', 'first', 'last', 'ahead')
+  local known = redis.call('HMGET', redisKey, 'total', 'first', 'last', 'ahead', 'life')
   if not known[1] then return window end
   window.total, window.first, window.last = tonumber(known[1]), tonumber(known[2]), tonumber(known[3])
+  window.life = known[5]
   local ahead = tonumber(known[4])
   if math.floor((nowMs + ahead) / BUCKET_MS) < window.last then
     ahead = window.last * BUCKET_MS - nowMs
@@ -52,24 +53,26 @@ local function openWindow(redisKey, nowMs)
   return window
 end
 
--- Returns the bucket.
+-- Returns where it was counted, to correct it later.
 local function countIn(window, amount)
   local bucket = math.floor(window.ownMs / BUCKET_MS)
   redis.call('HINCRBY', window.redisKey, whole(bucket), whole(amount))
   if not window.first then
-    window.first = bucket
-    redis.call('HSET', window.redisKey, 'first', whole(bucket), 'ahead', '0')
+    local time = redis.call('TIME')
+    window.first, window.life = bucket, time[1] .. '.' .. time[2]
+    redis.call('HSET', window.redisKey, 'first', whole(bucket), 'ahead', '0', 'life', window.life)
   end
   window.total, window.last = window.total + amount, bucket
   redis.call('HSET', window.redisKey, 'total', whole(window.total), 'last', whole(bucket))
   redis.call('PEXPIRE', window.redisKey, WINDOW_KEPT_MS)
-  return bucket
+  return whole(bucket) .. '/' .. window.life
 end
 
 -- What was counted turned out to be more or less. What has left the window stays as it was.
-local function correctIn(window, bucket, change)
-  if change == 0 or redis.call('HEXISTS', window.redisKey, whole(bucket)) == 0 then return end
-  redis.call('HINCRBY', window.redisKey, whole(bucket), whole(change))
+local function correctIn(window, place, change)
+  local bucket, life = string.match(place, '^(%d+)/(.*)$')
+  if change == 0 or life ~= window.life or redis.call('HEXISTS', window.redisKey, bucket) == 0 then return end
+  redis.call('HINCRBY', window.redisKey, bucket, whole(change))
   window.total = window.total + change
   redis.call('HSET', window.redisKey, 'total', whole(window.total))
 end
