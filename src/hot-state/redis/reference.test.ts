@@ -121,7 +121,7 @@ class World {
       balance: nano(BigInt(200 + below(random, 2_000))),
       creditLimit: nano(BigInt(below(random, 100))),
       dailyQuota: limit(10, 100),
-      monthlyQuota: limit(150, 400),
+      monthlyQuota: limit(40, 300),
       rpmLimit: limit(3, 30),
       tpmLimit: limit(500, 6_000),
     };
