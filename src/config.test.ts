@@ -11,6 +11,8 @@ describe('the environment', () => {
       redis: null,
       workers: 1,
       adminToken: null,
+      blockOnInsufficient: true,
+      trustedProxies: [],
       demo: true,
       providers: [],
       maxBodyBytes: 33_554_432,
@@ -18,6 +20,17 @@ describe('the environment', () => {
       logLevel: 'info',
       withoutEffect: [],
     });
+  });
+
+  it('reads the networks of proxies, and names one that is none', () => {
+    expect(readConfig({ TRUSTED_PROXIES: '10.0.0.0/8, fd00::/8,192.0.2.1' }).trustedProxies).toEqual([
+      '10.0.0.0/8',
+      'fd00::/8',
+      '192.0.2.1',
+    ]);
+    expect(() => readConfig({ TRUSTED_PROXIES: '10.0.0.0/8,10.0.0.0/33' })).toThrow(
+      /TRUSTED_PROXIES: has to be networks in CIDR notation/,
+    );
   });
 
   it('takes an empty variable as none', () => {

@@ -33,6 +33,10 @@ export interface Config {
   readonly maxBodyBytes: number;
   /** How long a drain waits for requests that run. */
   readonly drainMs: number;
+  /** Whether limits of money and of requests a day and a month deny, where a tenant's terms don't say. */
+  readonly blockOnInsufficient: boolean;
+  /** Networks of proxies that tell a client's address by x-forwarded-for. */
+  readonly trustedProxies: readonly string[];
   readonly logLevel: string;
   /** Variables that are set and have no effect yet. */
   readonly withoutEffect: readonly string[];
@@ -67,9 +71,23 @@ const databaseUrl = z
   .optional()
   .transform((url) => url ?? null);
 
+const network = z.union([z.cidrv4(), z.cidrv6(), z.ipv4(), z.ipv6()]);
+
+const networks = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== ''),
+  )
+  .refine((all) => all.every((one) => network.safeParse(one).success), {
+    error: 'has to be networks in CIDR notation, separated by commas, such as 10.0.0.0/8,fd00::/8',
+  });
+
 /** Variables of DESIGN.md section 7 that this version can't honour yet: refused rather than ignored. */
 const notYet: Readonly<Record<string, (value: string) => string | null>> = {
-  BILLING_BLOCK_ON_INSUFFICIENT: (value) => (value === 'true' ? null : 'only "true" is supported yet'),
   BILLING_ALLOW_NEGATIVE: (value) => (value === 'false' ? null : 'only "false" is supported yet'),
 };
 
@@ -95,7 +113,9 @@ const environmentSchema = z.object({
   GEMINI_BASE_URL: baseUrl('https://generativelanguage.googleapis.com'),
   MAX_BODY_BYTES: wholeNumber(1024, 512 * 1024 * 1024).default(32 * 1024 * 1024),
   DRAIN_SECONDS: wholeNumber(0, 3600).default(30),
+  BILLING_BLOCK_ON_INSUFFICIENT: onOff.default(true),
   BILLING_STREAM_ALLOW_NEGATIVE: onOff.default(true),
+  TRUSTED_PROXIES: networks,
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -131,6 +151,8 @@ export function readConfig(environment: Environment): Config {
     providers: providersOf(data),
     maxBodyBytes: data.MAX_BODY_BYTES,
     drainMs: data.DRAIN_SECONDS * 1000,
+    blockOnInsufficient: data.BILLING_BLOCK_ON_INSUFFICIENT,
+    trustedProxies: data.TRUSTED_PROXIES,
     logLevel: data.LOG_LEVEL,
     withoutEffect: withoutEffectYet.filter((name) => present[name] !== undefined),
   };

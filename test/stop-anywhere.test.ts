@@ -174,7 +174,10 @@ async function serve(stream: Stream, count: number, stop: Stop, apiKey: string) 
   });
   const { dialect, call } = stream;
   const headers = { authorization: `Bearer ${apiKey}`, 'idempotency-key': `${stop}-${count}` };
-  await pipeline.serve({ dialect, call, headers, arrivedAtMs: performance.now() }, client);
+  await pipeline.serve(
+    { dialect, call, headers, address: '127.0.0.1', arrivedAtMs: performance.now() },
+    client,
+  );
   await pipeline.idle();
   return client;
 }

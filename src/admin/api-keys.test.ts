@@ -33,6 +33,10 @@ describe('creating an API key', () => {
       prefix: secret.slice(0, 10),
       models: ['openai/gpt-4o', 'sim-small'],
       expires_at: '2999-01-02T01:04:05.000Z',
+      rpm_limit: null,
+      tpm_limit: null,
+      max_open_requests: null,
+      allowed_networks: null,
       revoked_at: null,
       created_at: expect.any(String),
     });
@@ -125,4 +129,68 @@ describe('revoking an API key', () => {
 
 test("the list of an unknown tenant's API keys is 404", async () => {
   expect((await plane.send('GET', '/tenants/nobody/api-keys')).status).toBe(404);
+});
+
+describe('changing an API key', () => {
+  const limits = {
+    models: ['sim-small'],
+    expires_at: '2999-01-02T03:04:05.000Z',
+    rpm_limit: 60,
+    tpm_limit: 0,
+    max_open_requests: 2,
+    allowed_networks: ['203.0.113.0/24', '2001:db8::1'],
+  };
+
+  test('what is sent changes, null clears it, and the rest stays as it is', async () => {
+    const id = await tenant();
+    const path = `/tenants/${id}/api-keys`;
+    const { secret, ...made } = await plane.make('POST', path, { name: 'a', ...limits });
+    expect(made).toMatchObject(limits);
+    const changed = await plane.make('PATCH', `${path}/${made.id}`, { name: 'b', rpm_limit: null });
+    expect(changed).toEqual({ ...made, name: 'b', rpm_limit: null });
+    const cleared = await plane.make('PATCH', `${path}/${made.id}`, {
+      models: null,
+      expires_at: null,
+      tpm_limit: null,
+      max_open_requests: null,
+      allowed_networks: null,
+    });
+    const unlimited = { models: null, tpm_limit: null, max_open_requests: null, allowed_networks: null };
+    expect(cleared).toEqual({ ...changed, ...unlimited, expires_at: null });
+    expect(await plane.make('GET', `${path}/${made.id}`)).toEqual(cleared);
+    const entries = await plane.store.listAudit({ subject: made.id, limit: 10 });
+    expect(entries.map((entry) => entry.action)).toEqual([
+      'api_key.change',
+      'api_key.change',
+      'api_key.create',
+    ]);
+    expect(secret).toMatch(/^tg_/);
+  });
+
+  test.each<[string, object, RegExp]>([
+    ['nothing', {}, /must have at least one of the members name, models, expires_at/],
+    ['a member that there is not', { scopes: [] }, /`scopes` isn't known here/],
+    [
+      'a network that is none',
+      { allowed_networks: ['203.0.113.0/33'] },
+      /`allowed_networks\[0\]` must be a list of networks/,
+    ],
+    ['no network at all', { allowed_networks: [] }, /`allowed_networks` must be a list of networks/],
+    ['a limit below zero', { rpm_limit: -1 }, /`rpm_limit` must be a whole number, zero or more/],
+    ['half a token', { tpm_limit: 0.5 }, /`tpm_limit` must be a whole number/],
+    ['an expiry in the past', { expires_at: '2020-01-01T00:00:00Z' }, /`expires_at` must be in the future/],
+  ])('%s is refused by name, and nothing changes', async (_, body, message) => {
+    const id = await tenant();
+    const path = `/tenants/${id}/api-keys`;
+    const { secret: _secret, ...made } = await plane.make('POST', path, { name: 'a', ...limits });
+    const answer = await plane.send('PATCH', `${path}/${made.id}`, body);
+    expect(answer.status).toBe(400);
+    expect(answer.body.error.message).toMatch(message);
+    expect(await plane.make('GET', `${path}/${made.id}`)).toEqual(made);
+  });
+
+  test('one that there is not is 404', async () => {
+    const answer = await plane.send('PATCH', `/tenants/${await tenant()}/api-keys/none`, { name: 'b' });
+    expect(answer.status).toBe(404);
+  });
 });

@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { type ApiKeyChanges, unlimitedApiKey } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type ApiKeyId, hashSecret, newSecret, type TenantId } from '../domain/ids.ts';
 import { type AdminCall, type AdminDependencies, adminCall, created, ok } from './admin-call.ts';
 import { wholePage } from './pages.ts';
 import { unknownApiKey, unknownTenant } from './refusals.ts';
-import { id, members, moment, must, text } from './validation.ts';
+import { id, limit, members, moment, must, text } from './validation.ts';
 import { apiKeyJson } from './wire.ts';
 
 /** Enough to tell API keys apart, too little to guess one: 42 of 256 bits. */
@@ -12,14 +13,36 @@ const prefixLength = 'tg_'.length + 7;
 
 const modelsShape = must('a list of model names, or absent to permit every model');
 
-function newApiKey(clock: Clock) {
-  return members({
-    name: text(200),
+const networksShape = must(
+  'a list of networks in CIDR notation, such as "203.0.113.0/24" or "2001:db8::/32", or null to permit every address',
+);
+const network = z.union([z.cidrv4(), z.cidrv6(), z.ipv4(), z.ipv6()], networksShape);
+
+/** What an API key may, and how much of it. */
+function keyLimits(clock: Clock) {
+  return {
     models: z.array(text(256), modelsShape).min(1, modelsShape).max(1000, modelsShape).nullish(),
     expires_at: moment
       .refine((atMs) => atMs > clock.now(), { error: 'must be in the future' })
       .transform((atMs) => new Date(atMs))
       .nullish(),
+    rpm_limit: limit.optional(),
+    tpm_limit: limit.optional(),
+    max_open_requests: limit.optional(),
+    allowed_networks: z
+      .array(network, networksShape)
+      .min(1, networksShape)
+      .max(1000, networksShape)
+      .nullish(),
+  };
+}
+
+type KeyLimits = z.output<ReturnType<typeof z.object<ReturnType<typeof keyLimits>>>>;
+
+function newApiKey(clock: Clock) {
+  return members({
+    name: text(200),
+    ...keyLimits(clock),
     // Refused rather than ignored: whoever sends a quota relies on it.
     quotas: z.undefined({ error: "isn't supported yet; leave it out, the tenant's limits apply" }).optional(),
   });
@@ -29,7 +52,7 @@ const tenantParams = members({ id });
 const apiKeyParams = members({ id, api_key_id: id });
 
 export function apiKeyCalls(dependencies: AdminDependencies): readonly AdminCall[] {
-  return [creation, list, reading, revocation].map((call) => call(dependencies));
+  return [creation, list, reading, change, revocation].map((call) => call(dependencies));
 }
 
 function creation({ catalog, clock, newId }: AdminDependencies): AdminCall {
@@ -49,14 +72,14 @@ function creation({ catalog, clock, newId }: AdminDependencies): AdminCall {
         name: body.name,
         secretHash: hashSecret(secret),
         prefix: secret.slice(0, prefixLength),
-        models: body.models ?? null,
-        expiresAt: body.expires_at ?? null,
+        ...unlimitedApiKey,
+        ...limitChanges(body),
       };
       const apiKey = await catalog.createApiKey(draft, {
         actor,
         action: 'api_key.create',
         subject: draft.id,
-        detail: { tenant_id: tenant.id, name: draft.name, models: draft.models, expires_at: draft.expiresAt },
+        detail: { tenant_id: tenant.id, ...body },
       });
       return created({ ...apiKeyJson(apiKey), secret });
     },
@@ -84,6 +107,47 @@ function reading({ catalog }: AdminDependencies): AdminCall {
     handle: async ({ params }) => {
       const all = await catalog.listApiKeys(params.id as TenantId);
       const apiKey = all.find((one) => one.id === params.api_key_id);
+      return apiKey === undefined ? unknownApiKey(params.id, params.api_key_id) : ok(apiKeyJson(apiKey));
+    },
+  });
+}
+
+/** Without a limit that wasn't sent. */
+function limitChanges(body: KeyLimits): ApiKeyChanges {
+  const { models, expires_at, rpm_limit, tpm_limit, max_open_requests, allowed_networks } = body;
+  return {
+    ...(models === undefined ? {} : { models }),
+    ...(expires_at === undefined ? {} : { expiresAt: expires_at }),
+    ...(rpm_limit === undefined ? {} : { rpmLimit: rpm_limit }),
+    ...(tpm_limit === undefined ? {} : { tpmLimit: tpm_limit }),
+    ...(max_open_requests === undefined ? {} : { maxOpenRequests: max_open_requests }),
+    ...(allowed_networks === undefined ? {} : { allowedNetworks: allowed_networks }),
+  };
+}
+
+function keyChanges(clock: Clock) {
+  const shape = { name: text(200).optional(), ...keyLimits(clock) };
+  return members(shape).refine((it) => Object.values(it).some((value) => value !== undefined), {
+    error: `must have at least one of the members ${Object.keys(shape).join(', ')}`,
+  });
+}
+
+function change({ catalog, clock }: AdminDependencies): AdminCall {
+  return adminCall({
+    method: 'PATCH',
+    path: '/tenants/{id}/api-keys/{api_key_id}',
+    changesCatalog: true,
+    params: apiKeyParams,
+    body: keyChanges(clock),
+    handle: async ({ params, body, actor }) => {
+      const changes = { ...limitChanges(body), ...(body.name === undefined ? {} : { name: body.name }) };
+      const [tenantId, id] = [params.id as TenantId, params.api_key_id as ApiKeyId];
+      const apiKey = await catalog.changeApiKey(tenantId, id, changes, {
+        actor,
+        action: 'api_key.change',
+        subject: id,
+        detail: { tenant_id: tenantId, ...body },
+      });
       return apiKey === undefined ? unknownApiKey(params.id, params.api_key_id) : ok(apiKeyJson(apiKey));
     },
   });

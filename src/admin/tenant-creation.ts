@@ -8,7 +8,7 @@ import { unitMultiplierPpm } from '../domain/pricing.ts';
 import type { AdminDependencies } from './admin-call.ts';
 import { isRefusal } from './refusals.ts';
 import { credit } from './top-ups.ts';
-import { amountFromZero, currency, id, integer, limit, members, text, timeZone } from './validation.ts';
+import { amountFromZero, currency, id, integer, limit, members, must, text, timeZone } from './validation.ts';
 
 /** The members that limit a tenant, or change what it pays. */
 export const limits = {
@@ -18,6 +18,8 @@ export const limits = {
   rpm_limit: limit.optional(),
   tpm_limit: limit.optional(),
   rate_multiplier_ppm: integer(0, 1_000_000_000).optional(),
+  max_open_requests: limit.optional(),
+  block_on_insufficient: z.boolean(must('true, false, or null for the default')).nullable().optional(),
 };
 
 export const newTenant = members({
@@ -135,6 +137,8 @@ function draftOf(tenantId: TenantId, values: Omit<NewTenantBody, 'id'>): NewTena
     tpmLimit: values.tpm_limit ?? null,
     rateMultiplierPpm:
       values.rate_multiplier_ppm === undefined ? unitMultiplierPpm : BigInt(values.rate_multiplier_ppm),
+    maxOpenRequests: values.max_open_requests ?? null,
+    blockOnInsufficient: values.block_on_insufficient ?? null,
   };
 }
 

@@ -72,6 +72,8 @@ describe('creating a tenant', () => {
         balance: '100',
         held: '0',
         available: '105.5',
+        max_open_requests: null,
+        block_on_insufficient: null,
         credit_limit: '5.5',
         daily_quota: 1000,
         daily_used: 0,

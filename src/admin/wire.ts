@@ -39,6 +39,8 @@ function quotaJson({ projection, openPendings }: TenantSnapshot, nowMs: number):
     ...usedJson(projection, nowMs),
     rpm_limit: projection.rpmLimit,
     tpm_limit: projection.tpmLimit,
+    max_open_requests: projection.maxOpenRequests,
+    block_on_insufficient: projection.blockOnInsufficient,
     version: projection.version,
   };
 }
@@ -62,6 +64,10 @@ export function apiKeyJson(apiKey: ApiKey) {
     prefix: apiKey.prefix,
     models: apiKey.models,
     expires_at: optional(apiKey.expiresAt, isoOf),
+    rpm_limit: apiKey.rpmLimit,
+    tpm_limit: apiKey.tpmLimit,
+    max_open_requests: apiKey.maxOpenRequests,
+    allowed_networks: apiKey.allowedNetworks,
     revoked_at: optional(apiKey.revokedAt, isoOf),
     created_at: isoOf(apiKey.createdAt),
   };

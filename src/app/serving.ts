@@ -76,6 +76,7 @@ export async function openServing(
       defaultDialect: openaiChat,
       maxBodyBytes: config.maxBodyBytes,
     },
+    trustedProxies: config.trustedProxies,
     adminPlane: adminPlaneOf({ stores, log, tokenizer, catalog, invalidation }),
     health: healthOf(stores, { config, owner, accepting: () => state.accepting }),
   });
@@ -136,7 +137,7 @@ interface PipelineParts extends ServingOptions {
 }
 
 function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipeline {
-  const { stores, owner, observer, catalog, tokenizer, environment } = parts;
+  const { stores, owner, observer, catalog, tokenizer, environment, config } = parts;
   const upstreams = createUndiciClient();
   undo.defer(() => upstreams.close());
   return createPipeline({
@@ -151,6 +152,7 @@ function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipelin
     newId: randomUUIDv7,
     random: Math.random,
     owner,
+    blockOnInsufficient: config.blockOnInsufficient,
   });
 }
 

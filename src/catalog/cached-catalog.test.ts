@@ -62,6 +62,7 @@ function credentials(name: string, revokedAt: Date | null = null): Credentials {
     rpmLimit: null,
     tpmLimit: null,
     maxOpenRequests: null,
+    allowedNetworks: null,
     revokedAt,
     createdAt: new Date(0),
   };

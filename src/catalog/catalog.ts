@@ -41,6 +41,8 @@ export interface ApiKey {
   readonly rpmLimit: number | null;
   readonly tpmLimit: number | null;
   readonly maxOpenRequests: number | null;
+  /** In CIDR notation, from which it may be used; null permits all. */
+  readonly allowedNetworks: readonly string[] | null;
   readonly revokedAt: Date | null;
   readonly createdAt: Date;
 }
@@ -148,7 +150,24 @@ export interface NewApiKey {
   readonly prefix: string;
   readonly models: readonly string[] | null;
   readonly expiresAt: Date | null;
+  readonly rpmLimit: number | null;
+  readonly tpmLimit: number | null;
+  readonly maxOpenRequests: number | null;
+  readonly allowedNetworks: readonly string[] | null;
 }
+
+/** The limits of an API key that has none of its own. */
+export const unlimitedApiKey = {
+  models: null,
+  expiresAt: null,
+  rpmLimit: null,
+  tpmLimit: null,
+  maxOpenRequests: null,
+  allowedNetworks: null,
+} as const satisfies Partial<NewApiKey>;
+
+/** A member that is absent stays as it is. */
+export type ApiKeyChanges = Partial<Omit<NewApiKey, 'id' | 'tenantId' | 'secretHash' | 'prefix'>>;
 
 export type NewUpstream = Omit<Upstream, 'createdAt' | 'quirks'>;
 
@@ -207,6 +226,13 @@ export interface CatalogStore extends Catalog {
   createTenant(tenant: NewTenant, audit: AuditEntry): Promise<Tenant | AlreadyExists | UnknownTimeZone>;
   createApiKey(apiKey: NewApiKey, audit: AuditEntry): Promise<ApiKey>;
   listApiKeys(tenantId: TenantId): Promise<readonly ApiKey[]>;
+  /** Undefined where the tenant has no such API key. */
+  changeApiKey(
+    tenantId: TenantId,
+    id: ApiKeyId,
+    changes: ApiKeyChanges,
+    audit: AuditEntry,
+  ): Promise<ApiKey | undefined>;
   revokeApiKey(tenantId: TenantId, id: ApiKeyId, audit: AuditEntry): Promise<ApiKey | undefined>;
   /** Creates it or replaces what it was. */
   putUpstream(upstream: NewUpstream, audit: AuditEntry): Promise<Upstream>;
@@ -242,4 +268,6 @@ export interface NewTenant {
   readonly rpmLimit: number | null;
   readonly tpmLimit: number | null;
   readonly rateMultiplierPpm: bigint;
+  readonly maxOpenRequests: number | null;
+  readonly blockOnInsufficient: boolean | null;
 }

@@ -10,7 +10,15 @@ import { quirksOf } from '../domain/quirks.ts';
 import type { Driver } from '../ledger/drivers/driver.ts';
 import { openPglite } from '../ledger/drivers/pglite.ts';
 import { migrate } from '../ledger/migrations/migrations.ts';
-import type { AuditEntry, CatalogStore, NewApiKey, NewModel, NewTenant, NewUpstream } from './catalog.ts';
+import {
+  type AuditEntry,
+  type CatalogStore,
+  type NewApiKey,
+  type NewModel,
+  type NewTenant,
+  type NewUpstream,
+  unlimitedApiKey,
+} from './catalog.ts';
 import { createSqlCatalog } from './sql-catalog.ts';
 
 let dataDir: string;
@@ -49,6 +57,8 @@ function newTenant(id: string, changes: Partial<NewTenant> = {}): NewTenant {
     rpmLimit: 0,
     tpmLimit: null,
     rateMultiplierPpm: 1_250_000n,
+    maxOpenRequests: null,
+    blockOnInsufficient: null,
     ...changes,
   };
 }
@@ -67,8 +77,7 @@ function newApiKey(tenantId: TenantId, changes: Partial<NewApiKey> = {}): NewApi
     name: 'laptop',
     secretHash: hashSecret(`secret of ${id}`),
     prefix: 'tg_abc',
-    models: null,
-    expiresAt: null,
+    ...unlimitedApiKey,
     ...changes,
   };
 }
@@ -202,8 +211,7 @@ describe('API keys', () => {
     });
     const created = await catalog.createApiKey(draft, audit('api_key.create', draft.id));
     const { secretHash, ...rest } = draft;
-    const unlimited = { rpmLimit: null, tpmLimit: null, maxOpenRequests: null };
-    expect(created).toEqual({ ...rest, ...unlimited, revokedAt: null, createdAt: new Date(nowMs) });
+    expect(created).toEqual({ ...rest, revokedAt: null, createdAt: new Date(nowMs) });
     expect(await catalog.findApiKey(secretHash)).toEqual({
       apiKey: created,
       terms: {

@@ -1,20 +1,24 @@
 import { type Insertable, type Kysely, type Selectable, sql } from 'kysely';
 import { type Clock, systemClock } from '../domain/clock.ts';
-import type { ApiKeyId, SecretHash, TenantId } from '../domain/ids.ts';
+import type { TenantId } from '../domain/ids.ts';
 import { formatAmount, nano } from '../domain/money.ts';
 import type { Schema } from '../ledger/schema.ts';
 import type {
   AlreadyExists,
-  ApiKey,
   AuditEntry,
   CatalogStore,
-  Credentials,
-  NewApiKey,
   NewTenant,
   Tenant,
   UnknownTimeZone,
 } from './catalog.ts';
 import { insertAdminToken, insertFirstAdminToken, selectAdmin } from './sql-admins.ts';
+import {
+  changeApiKey,
+  insertApiKey,
+  revokeApiKey,
+  selectApiKeys,
+  selectCredentials,
+} from './sql-api-keys.ts';
 import { insertAudit, insertAuditOnce, selectAudit } from './sql-audit.ts';
 import { putModel, selectModels } from './sql-models.ts';
 import { putPrices, selectPrice, selectPrices } from './sql-prices.ts';
@@ -47,16 +51,9 @@ export function createSqlCatalog({ db, clock = systemClock }: SqlCatalogOptions)
     createTenant: (tenant, audit) => insertTenant(db, tenant, audit, now()),
 
     createApiKey: (apiKey, audit) => insertApiKey(db, apiKey, audit, now()),
-    listApiKeys: async (tenantId) => {
-      const rows = await db
-        .selectFrom('api_key')
-        .selectAll()
-        .where('tenant_id', '=', tenantId)
-        .orderBy('created_at')
-        .orderBy('id')
-        .execute();
-      return rows.map(decodeApiKey);
-    },
+    changeApiKey: (tenantId, id, changes, audit) =>
+      changeApiKey(db, { tenantId, id, audit, at: now() }, changes),
+    listApiKeys: (tenantId) => selectApiKeys(db, tenantId),
     revokeApiKey: (tenantId, id, audit) => revokeApiKey(db, { tenantId, id, audit, at: now() }),
 
     putUpstream: (upstream, audit) => putUpstream(db, upstream, audit, now()),
@@ -78,43 +75,6 @@ export function createSqlCatalog({ db, clock = systemClock }: SqlCatalogOptions)
 
 function decodeTenant(row: Selectable<Schema['tenant']>): Tenant {
   return { id: row.tenant_id as TenantId, name: row.name, createdAt: row.created_at };
-}
-
-function decodeApiKey(row: Selectable<Schema['api_key']>): ApiKey {
-  return {
-    id: row.id as ApiKeyId,
-    tenantId: row.tenant_id as TenantId,
-    name: row.name,
-    prefix: row.prefix,
-    models: row.models,
-    expiresAt: row.expires_at,
-    rpmLimit: null,
-    tpmLimit: null,
-    maxOpenRequests: null,
-    revokedAt: row.revoked_at,
-    createdAt: row.created_at,
-  };
-}
-
-async function selectCredentials(
-  db: Kysely<Schema>,
-  secretHash: SecretHash,
-): Promise<Credentials | undefined> {
-  const row = await db
-    .selectFrom('api_key')
-    .innerJoin('tenant_quota', 'tenant_quota.tenant_id', 'api_key.tenant_id')
-    .selectAll('api_key')
-    .select(['tenant_quota.currency', sql<string>`tenant_quota.rate_multiplier_ppm`.as('multiplier_ppm')])
-    .where('api_key.secret_hash', '=', secretHash)
-    .executeTakeFirst();
-  if (row === undefined) return undefined;
-  const terms = {
-    currency: row.currency,
-    rateMultiplierPpm: BigInt(row.multiplier_ppm),
-    maxOpenRequests: null,
-    blockOnInsufficient: null,
-  };
-  return { apiKey: decodeApiKey(row), terms };
 }
 
 function insertTenant(
@@ -144,6 +104,8 @@ function insertTenant(
         monthly_quota: tenant.monthlyQuota,
         rpm_limit: tenant.rpmLimit,
         tpm_limit: tenant.tpmLimit,
+        max_open_requests: tenant.maxOpenRequests,
+        block_on_insufficient: tenant.blockOnInsufficient,
         rate_multiplier_ppm: sql<QuotaInsert['rate_multiplier_ppm']>`${tenant.rateMultiplierPpm}::bigint`,
         created_at: at,
         updated_at: at,
@@ -159,61 +121,4 @@ async function knowsTimeZone(db: Kysely<Schema>, timeZone: string): Promise<bool
   const { rows } = await sql`
     SELECT FROM pg_timezone_names WHERE lower(name) = lower(${timeZone}) LIMIT 1`.execute(db);
   return rows.length > 0;
-}
-
-function insertApiKey(db: Kysely<Schema>, apiKey: NewApiKey, audit: AuditEntry, at: Date): Promise<ApiKey> {
-  return db.transaction().execute(async (trx) => {
-    const row = await trx
-      .insertInto('api_key')
-      .values({
-        tenant_id: apiKey.tenantId,
-        id: apiKey.id,
-        name: apiKey.name,
-        secret_hash: apiKey.secretHash,
-        prefix: apiKey.prefix,
-        models: apiKey.models === null ? null : [...apiKey.models],
-        expires_at: apiKey.expiresAt,
-        revoked_at: null,
-        created_at: at,
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow();
-    await insertAudit(trx, audit, at);
-    return decodeApiKey(row);
-  });
-}
-
-interface Revocation {
-  readonly tenantId: TenantId;
-  readonly id: ApiKeyId;
-  readonly audit: AuditEntry;
-  readonly at: Date;
-}
-
-function revokeApiKey(
-  db: Kysely<Schema>,
-  { tenantId, id, audit, at }: Revocation,
-): Promise<ApiKey | undefined> {
-  return db.transaction().execute(async (trx) => {
-    const revoked = await trx
-      .updateTable('api_key')
-      .set({ revoked_at: at })
-      .where('tenant_id', '=', tenantId)
-      .where('id', '=', id)
-      .where('revoked_at', 'is', null)
-      .returningAll()
-      .executeTakeFirst();
-    if (revoked !== undefined) {
-      await insertAudit(trx, audit, at);
-      return decodeApiKey(revoked);
-    }
-    // Revoked before: it stays as it was, since when it ended is history.
-    const row = await trx
-      .selectFrom('api_key')
-      .selectAll()
-      .where('tenant_id', '=', tenantId)
-      .where('id', '=', id)
-      .executeTakeFirst();
-    return row === undefined ? undefined : decodeApiKey(row);
-  });
 }

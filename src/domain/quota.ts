@@ -38,6 +38,10 @@ export interface QuotaProjection {
   readonly tpmLimit: number | null;
   /** What the tenant pays of the listed price, in parts per million. */
   readonly rateMultiplierPpm: bigint;
+  /** Requests that may be open at once; null is unlimited. */
+  readonly maxOpenRequests: number | null;
+  /** Whether limits of money and of requests a day and a month deny; null: as the environment says. */
+  readonly blockOnInsufficient: boolean | null;
 }
 
 export function periodAt(nowMs: number, timeZone: string): Period {

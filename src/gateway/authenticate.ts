@@ -2,7 +2,8 @@ import type { ApiKey, Catalog, Credentials } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import { hashSecret } from '../domain/ids.ts';
-import type { RequestHeaders } from './request.ts';
+import { isInNetworks } from './networks.ts';
+import type { Caller, RequestHeaders } from './request.ts';
 
 export interface AuthenticateOptions {
   readonly catalog: Catalog;
@@ -32,7 +33,7 @@ function secretOf(headers: RequestHeaders): string | undefined {
  * that neither the time nor the store tells how near a guess was.
  */
 export async function authenticate(
-  headers: RequestHeaders,
+  { headers, address }: Caller,
   { catalog, clock }: AuthenticateOptions,
 ): Promise<Authenticated | Refusal> {
   const secret = secretOf(headers);
@@ -46,9 +47,15 @@ export async function authenticate(
   if (credentials === undefined || credentials.apiKey.revokedAt !== null) {
     return refusal('API_KEY_INVALID', 'This API key is not known, or was revoked. Nothing was charged.');
   }
-  return isExpired(credentials.apiKey, clock)
-    ? refusal('API_KEY_FORBIDDEN', 'This API key has expired. Nothing was charged.')
-    : { kind: 'authenticated', ...credentials };
+  if (isExpired(credentials.apiKey, clock)) {
+    return refusal('API_KEY_FORBIDDEN', 'This API key has expired. Nothing was charged.');
+  }
+  const { allowedNetworks } = credentials.apiKey;
+  if (allowedNetworks !== null && !isInNetworks(address, allowedNetworks)) {
+    const message = `This API key may not be used from this address (${address}). Nothing was charged.`;
+    return refusal('API_KEY_FORBIDDEN', message);
+  }
+  return { kind: 'authenticated', ...credentials };
 }
 
 function isExpired({ expiresAt }: ApiKey, clock: Clock): boolean {

@@ -140,7 +140,7 @@ async function answer(
   if (trace.kind === 'refused') return trace;
   progress.traced(trace.traceId);
 
-  const caller = await authenticate(headers, options);
+  const caller = await authenticate(incoming, options);
   if (caller.kind === 'refused') return caller;
   const { apiKey, terms } = caller;
   progress.authenticated(apiKey.tenantId, apiKey.id);

@@ -5,10 +5,16 @@ import type { Refusal } from '../domain/errors.ts';
 export type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>;
 export type ResponseHeaders = Readonly<Record<string, string | string[]>>;
 
-/** A request as it arrived, free of the web framework. */
-export interface GatewayRequest {
-  readonly dialect: Dialect;
+/** Who sends a request, as far as the request tells. */
+export interface Caller {
   readonly headers: RequestHeaders;
+  /** The client's IP address; behind proxies that are trusted, the one that they name. */
+  readonly address: string;
+}
+
+/** A request as it arrived, free of the web framework. */
+export interface GatewayRequest extends Caller {
+  readonly dialect: Dialect;
   readonly call: ClientCall;
   /** By the monotonic clock. */
   readonly arrivedAtMs: number;

@@ -6,6 +6,7 @@ import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import { authenticate } from '../gateway/authenticate.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
+import type { Caller } from '../gateway/request.ts';
 import { isPriced } from '../gateway/resolve.ts';
 import type { Observer } from '../observability/observer.ts';
 import { readBody } from './body.ts';
@@ -45,7 +46,7 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
   // Whoever isn't known may not fill the memory: a body of any size is read for API keys only.
   server.addHook('onRequest', async (request, reply) => {
     if (request.method !== 'POST' || isSmall(request.headers)) return;
-    const caller = await authenticate(request.headers, options);
+    const caller = await authenticate(callerOf(request), options);
     if (caller.kind === 'refused') return send(reply, caller, dialectAt(request.url, options));
   });
 
@@ -59,7 +60,7 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
       // From here on the answer is the pipeline's, which streams it and must own the connection.
       reply.hijack();
       void pipeline.serve(
-        { dialect, headers: request.headers, call, arrivedAtMs },
+        { dialect, ...callerOf(request), call, arrivedAtMs },
         responseClient(reply.raw, dialect),
       );
       return reply;
@@ -67,7 +68,7 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
   }
 
   server.get('/v1/models/*', async (request, reply) => {
-    const caller = await authenticate(request.headers, options);
+    const caller = await authenticate(callerOf(request), options);
     if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
     const { '*': name = '' } = request.params as { '*'?: string };
     const { data } = await listModels(caller.apiKey.models, options);
@@ -77,10 +78,14 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
   });
 
   server.get('/v1/models', async (request, reply) => {
-    const caller = await authenticate(request.headers, options);
+    const caller = await authenticate(callerOf(request), options);
     if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
     return await listModels(caller.apiKey.models, options);
   });
+}
+
+function callerOf({ headers, ip }: FastifyRequest): Caller {
+  return { headers, address: ip };
 }
 
 /** Without the query, where some clients put their secret. */

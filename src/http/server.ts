@@ -8,6 +8,8 @@ import { wireError } from './response-client.ts';
 
 export interface ServerOptions {
   readonly dataPlane: DataPlaneOptions;
+  /** Networks of proxies whose x-forwarded-for is believed, from the right to the first that isn't one of them. */
+  readonly trustedProxies: readonly string[];
   readonly adminPlane: AdminPlaneOptions;
   readonly health: HealthOptions;
 }
@@ -29,6 +31,7 @@ export async function createServer(options: ServerOptions): Promise<GatewayServe
     requestTimeout: requestTimeoutMs,
     // What runs is finished by the drain, which knows when; new connections are refused by then.
     forceCloseConnections: 'idle',
+    trustProxy: [...options.trustedProxies],
     routerOptions: { maxParamLength: 512 },
     frameworkErrors: (_, request, reply) => {
       const message = `The path ${request.url} can't be read: check its percent-encoding.`;

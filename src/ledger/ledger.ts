@@ -191,6 +191,8 @@ export interface LimitChanges {
   readonly rpmLimit?: number | null;
   readonly tpmLimit?: number | null;
   readonly rateMultiplierPpm?: bigint;
+  readonly maxOpenRequests?: number | null;
+  readonly blockOnInsufficient?: boolean | null;
 }
 
 export interface LimitsChanged {

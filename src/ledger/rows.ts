@@ -66,6 +66,8 @@ export interface QuotaRow {
   readonly quota_rpm_limit: string | null;
   readonly quota_tpm_limit: string | null;
   readonly quota_rate_multiplier_ppm: string;
+  readonly quota_max_open_requests: string | null;
+  readonly quota_block_on_insufficient: boolean | null;
 }
 
 function present<T>(value: T | null, column: string): T {
@@ -153,6 +155,8 @@ export function decodeProjection(row: QuotaRow): QuotaProjection {
     rpmLimit: optional(row.quota_rpm_limit, Number),
     tpmLimit: optional(row.quota_tpm_limit, Number),
     rateMultiplierPpm: BigInt(row.quota_rate_multiplier_ppm),
+    maxOpenRequests: optional(row.quota_max_open_requests, Number),
+    blockOnInsufficient: row.quota_block_on_insufficient,
   };
 }
 

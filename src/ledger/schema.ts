@@ -35,6 +35,8 @@ export interface Schema {
     monthly_reset_at: Date | null;
     rpm_limit: NullableInt8;
     tpm_limit: NullableInt8;
+    max_open_requests: NullableInt8;
+    block_on_insufficient: Generated<boolean | null>;
     rate_multiplier_ppm: GeneratedInt8;
     last_seq: GeneratedInt8;
     version: GeneratedInt8;
@@ -97,6 +99,10 @@ export interface Schema {
     scopes: Generated<string[]>;
     models: string[] | null;
     expires_at: Date | null;
+    rpm_limit: NullableInt8;
+    tpm_limit: NullableInt8;
+    max_open_requests: NullableInt8;
+    allowed_networks: string[] | null;
     revoked_at: Date | null;
     created_at: Timestamp;
   };

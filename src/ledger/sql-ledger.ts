@@ -174,6 +174,8 @@ function limitParameters(changes: LimitChanges): unknown[] {
     ...pair(changes.rpmLimit, asIs),
     ...pair(changes.tpmLimit, asIs),
     ...pair(changes.rateMultiplierPpm, (ppm: bigint) => ppm.toString()),
+    ...pair(changes.maxOpenRequests, asIs),
+    ...pair(changes.blockOnInsufficient, (value: boolean | null) => value),
   ];
 }
 

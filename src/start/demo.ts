@@ -1,6 +1,6 @@
 import type { AdminDependencies } from '../admin/admin-call.ts';
 import { createTenant, newTenant } from '../admin/tenant-creation.ts';
-import type { AuditEntry } from '../catalog/catalog.ts';
+import { type AuditEntry, unlimitedApiKey } from '../catalog/catalog.ts';
 import { type ApiKeyId, hashSecret, newSecret, type TenantId, type UpstreamId } from '../domain/ids.ts';
 import { parseRate } from '../domain/money.ts';
 import type { Rates } from '../domain/pricing.ts';
@@ -96,8 +96,7 @@ async function createApiKey({ catalog, newId }: AdminDependencies): Promise<stri
       name: 'demo',
       secretHash: hashSecret(secret),
       prefix: secret.slice(0, 8),
-      models: null,
-      expiresAt: null,
+      ...unlimitedApiKey,
     },
     audit('api_key.create', id),
   );

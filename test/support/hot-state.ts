@@ -22,6 +22,8 @@ export function quotaProjection(changes: Partial<QuotaProjection> = {}): QuotaPr
     monthlyPeriod: null,
     rpmLimit: null,
     tpmLimit: null,
+    maxOpenRequests: null,
+    blockOnInsufficient: null,
     rateMultiplierPpm: 1_000_000n,
     ...changes,
   };

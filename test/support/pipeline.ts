@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import type { Catalog } from '../../src/catalog/catalog.ts';
+import { type Catalog, unlimitedApiKey } from '../../src/catalog/catalog.ts';
 import { createSqlCatalog } from '../../src/catalog/sql-catalog.ts';
 import type { StreamContext } from '../../src/dialects/dialect.ts';
 import { openaiChat } from '../../src/dialects/openai-chat/index.ts';
@@ -153,6 +153,8 @@ export async function openParts(clock: Clock = systemClock): Promise<TestParts> 
           rpmLimit: null,
           tpmLimit: null,
           rateMultiplierPpm: 1_000_000n,
+          maxOpenRequests: null,
+          blockOnInsufficient: null,
         },
         audit,
       );
@@ -173,8 +175,7 @@ export async function openParts(clock: Clock = systemClock): Promise<TestParts> 
           name: 'test',
           secretHash: hashSecret(secret),
           prefix: 'tg_',
-          models: null,
-          expiresAt: null,
+          ...unlimitedApiKey,
         },
         audit,
       );
@@ -273,6 +274,7 @@ export function requestOf(apiKey: string, directives: string, changes: object = 
   return {
     dialect: openaiChat,
     headers: { authorization: `Bearer ${apiKey}`, ...headers },
+    address: '127.0.0.1',
     call: {
       path: '/v1/chat/completions',
       query: new URLSearchParams(),

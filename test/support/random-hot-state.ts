@@ -238,6 +238,8 @@ function randomProjection(world: World, tenant: TenantKind): QuotaProjection {
     monthlyPeriod: day === null ? null : day.slice(0, 7),
     rpmLimit: quota(12),
     tpmLimit: quota(4_000),
+    maxOpenRequests: null,
+    blockOnInsufficient: null,
     rateMultiplierPpm: BigInt(below(random, 2_000_000)),
   };
 }

@@ -4,6 +4,7 @@ import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts
 import type { AnyJson } from './admin-plane.ts';
 import {
   addTenant,
+  type GatewayOptions,
   settledTransactionsOf,
   startGateway,
   type TestGateway,
@@ -59,11 +60,11 @@ export interface Setting {
   countCharges(): Promise<number>;
 }
 
-export function startSetting(): Setting {
+export function startSetting(options: GatewayOptions = {}): Setting {
   let setting: Omit<Setting, 'lastCharge' | 'countCharges'>;
   beforeAll(async () => {
     const simulator = await startSimulator();
-    const gateway = await startGateway();
+    const gateway = await startGateway(options);
     await gateway.admin('POST', '/upstreams', { id: 'simulated', dialects, base_url: simulator.origin });
     for (const [name, directives] of Object.entries(simulatedModels)) {
       await gateway.admin('PUT', `/models/${name}`, {

@@ -104,6 +104,11 @@ export function projectionArgs(projection: QuotaProjection): string[] {
     ['rpm_limit', projection.rpmLimit],
     ['tpm_limit', projection.tpmLimit],
     ['rate_multiplier_ppm', projection.rateMultiplierPpm],
+    ['max_open_requests', projection.maxOpenRequests],
+    [
+      'block_on_insufficient',
+      projection.blockOnInsufficient === null ? null : String(projection.blockOnInsufficient),
+    ],
   ];
   return fields.flatMap(([name, value]) => [name, value === null ? '' : value.toString()]);
 }
@@ -130,6 +135,9 @@ function readProjection(fields: ReadonlyMap<string, string>, tenantId: TenantId)
     rpmLimit: countOrNull('rpm_limit'),
     tpmLimit: countOrNull('tpm_limit'),
     rateMultiplierPpm: BigInt(text('rate_multiplier_ppm')),
+    maxOpenRequests: countOrNull('max_open_requests'),
+    blockOnInsufficient:
+      textOrNull('block_on_insufficient') === null ? null : text('block_on_insufficient') === 'true',
   };
 }
 

@@ -4,12 +4,14 @@ import { Fault } from '../../domain/errors.ts';
 import * as ledger from './0001-ledger.ts';
 import * as catalog from './0002-catalog.ts';
 import * as pricing from './0003-pricing.ts';
+import * as limits from './0004-limits.ts';
 
 /** Numbered and only added to: what has run somewhere is never edited. */
 const migrations: Readonly<Record<string, Migration>> = {
   '0001-ledger': ledger,
   '0002-catalog': catalog,
   '0003-pricing': pricing,
+  '0004-limits': limits,
 };
 
 /** The schema's version that this code is written for. */

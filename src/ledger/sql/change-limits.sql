@@ -4,6 +4,7 @@
 --   $2, $3 credit_limit, currency units     $4, $5 daily_quota int8 or null
 --   $6, $7 monthly_quota int8 or null       $8, $9 rpm_limit int8 or null
 --   $10, $11 tpm_limit int8 or null         $12, $13 rate_multiplier_ppm int8
+--   $14, $15 max_open_requests int8 or null $16, $17 block_on_insufficient boolean or null
 --
 -- Result: one row, the quota row as {quota_…}; or none where there is no such tenant.
 UPDATE tenant_quota q
@@ -14,6 +15,8 @@ SET
   rpm_limit = CASE WHEN $8::boolean THEN $9::bigint ELSE q.rpm_limit END,
   tpm_limit = CASE WHEN $10::boolean THEN $11::bigint ELSE q.tpm_limit END,
   rate_multiplier_ppm = CASE WHEN $12::boolean THEN $13::bigint ELSE q.rate_multiplier_ppm END,
+  max_open_requests = CASE WHEN $14::boolean THEN $15::bigint ELSE q.max_open_requests END,
+  block_on_insufficient = CASE WHEN $16::boolean THEN $17::boolean ELSE q.block_on_insufficient END,
   version = q.version + 1,
   updated_at = now()
 WHERE q.tenant_id = $1
