@@ -190,7 +190,8 @@ async function answer(
     return takenRefusal(await options.ledger.findByTrace(tenantId, traceId), requestHash);
   }
 
-  progress.limited(rateHeaders(admission.remaining, dialect.name, options.clock.now()));
+  const exceeded = admission.kind === 'admission' ? admission.exceeded : null;
+  progress.limited(rateHeaders(admission.remaining, dialect.name, options.clock.now()), exceeded);
   if (admission.kind === 'not_admitted') return admission.refusal;
 
   const open: OpenRequest = {

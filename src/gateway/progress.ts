@@ -4,6 +4,7 @@ import type { ErrorCode } from '../domain/errors.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { Outcome, UsageRecord } from '../domain/transaction.ts';
 import type { MeteredUsage } from '../domain/usage.ts';
+import type { Limit } from '../hot-state/hot-state.ts';
 import type { RequestSummary } from '../observability/observer.ts';
 import type { ResponseHeaders } from './request.ts';
 
@@ -33,6 +34,7 @@ export class Progress {
     metered: null,
     charge: null,
     unpriced: [],
+    exceeded: null,
     latencyMs: 0,
     timeToFirstByteMs: null,
   };
@@ -67,9 +69,10 @@ export class Progress {
     this.#known.stream = stream;
   }
 
-  /** A limit was looked at: every answer from here on tells what is left of it. */
-  limited(headers: ResponseHeaders): void {
+  /** The limits were looked at: every answer from here on tells what is left of them. */
+  limited(headers: ResponseHeaders, exceeded: Limit | null): void {
     this.#limitHeaders = headers;
+    this.#known.exceeded = exceeded;
   }
 
   opened(transactionId: TransactionId): void {

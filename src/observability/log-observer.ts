@@ -22,6 +22,7 @@ function requestLine(summary: RequestSummary) {
     output_tokens: metered && outputTokens(metered.usage),
     usage_method: metered?.method ?? null,
     charge: charge === null ? null : formatAmount(charge),
+    ...(summary.exceeded === null ? {} : { exceeded: summary.exceeded }),
     ...(summary.unpriced.length === 0 ? {} : { unpriced: summary.unpriced }),
     latency_ms: milliseconds(summary.latencyMs),
     time_to_first_byte_ms: milliseconds(summary.timeToFirstByteMs),

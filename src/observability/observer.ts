@@ -3,6 +3,7 @@ import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.t
 import type { NanoUsd } from '../domain/money.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import type { MeteredUsage } from '../domain/usage.ts';
+import type { Limit } from '../hot-state/hot-state.ts';
 
 /** One request, told once it is over. Never a secret, never text of prompt or answer. */
 export interface RequestSummary {
@@ -20,6 +21,8 @@ export interface RequestSummary {
   readonly charge: NanoUsd | null;
   /** Classes that occurred and have no price, not even a sibling's: they were charged nothing. */
   readonly unpriced: readonly string[];
+  /** The limit that would have refused it, had it not been admitted to observe. */
+  readonly exceeded: Limit | null;
   readonly latencyMs: number;
   readonly timeToFirstByteMs: number | null;
 }
