@@ -5,6 +5,8 @@ export interface BenchOptions {
   readonly seconds: number;
   /** Whether Postgres flushes what it commits to the disk, as it does unless told otherwise. */
   readonly fsync: 'on' | 'off';
+  /** How many there are in the large Redis. */
+  readonly tenants: number;
 }
 
 export interface Answer {

@@ -4,19 +4,22 @@ import { parseArgs } from 'node:util';
 import { estimate } from './estimate.ts';
 import { ledger } from './ledger.ts';
 import type { BenchOptions, Question } from './question.ts';
+import { tenants } from './tenants.ts';
 
 // npm run bench -- QUESTION [options]: one question a file, each with a baseline in the same run.
 
-const questions: Readonly<Record<string, Question>> = { estimate, ledger };
+const questions: Readonly<Record<string, Question>> = { estimate, ledger, tenants };
 
 const usage = `npm run bench -- QUESTION [options]
 
   estimate    How long does the estimate of a prompt hold up the event loop?
   ledger      One hot tenant: group commit against one statement a transaction
+  tenants     What a tenant takes in Redis, and whether a million of them slow quota_check down
 
   --rounds N       how often everything is measured (5)
   --seconds S      how long each measurement of the ledger takes (2)
   --fsync on|off   whether the ledger's Postgres flushes to the disk (on)
+  --tenants N      how many the large Redis has (1000000)
   --json FILE      writes the result there instead of printing it as the last line
 `;
 
@@ -30,6 +33,7 @@ function readArguments() {
         rounds: { type: 'string', default: '5' },
         seconds: { type: 'string', default: '2' },
         fsync: { type: 'string', default: 'on' },
+        tenants: { type: 'string', default: '1000000' },
         json: { type: 'string' },
       },
     });
@@ -44,10 +48,16 @@ function readOptions(): BenchOptions & { readonly question: Question; readonly j
   if (question === undefined || positionals.length !== 1) throw new UsageError('which question?');
   const { fsync } = values;
   if (fsync !== 'on' && fsync !== 'off') throw new UsageError('--fsync is on or off');
-  const [rounds, seconds] = [Number(values.rounds), Number(values.seconds)];
+  const [rounds, seconds, tenants] = [values.rounds, values.seconds, values.tenants].map(Number) as [
+    number,
+    number,
+    number,
+  ];
   if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError('--rounds is a whole number from 1');
   if (!(seconds > 0 && seconds <= 600)) throw new UsageError('--seconds is a number up to 600');
-  return { question, rounds, seconds, fsync, json: values.json ?? null };
+  if (!Number.isInteger(tenants) || tenants < 1_000)
+    throw new UsageError('--tenants is a whole number from 1000');
+  return { question, rounds, seconds, fsync, tenants, json: values.json ?? null };
 }
 
 async function ask(question: Question, options: BenchOptions, json: string | null): Promise<void> {

@@ -176,7 +176,7 @@ it('needs no more rights than the documentation names', async () => {
 it('loads a tenant that has more open requests than a command can have arguments', async () => {
   await redis.client.flushall();
   const hotState = createRedisHotState({ run: redis.run, onFault: failOnFault });
-  const openPendings = Array.from({ length: 40_000 }, (_, index) => ({
+  const openPendings = Array.from({ length: 30_000 }, (_, index) => ({
     transactionId: `holder-${index}` as TransactionId,
     apiKeyId: plainKey.apiKeyId,
     traceId: `trace "${index}"` as TraceId,
@@ -185,8 +185,8 @@ it('loads a tenant that has more open requests than a command can have arguments
   }));
   await loadTenant(hotState, { projection: projection(), openPendings });
   expect(await hotState.look(tenantId)).toMatchObject({
-    openHolds: 40_000,
-    held: 40_000n * (2n ** 53n + 1n),
+    openHolds: 30_000,
+    held: 30_000n * (2n ** 53n + 1n),
   });
   await hotState.release({
     tenantId,
@@ -195,8 +195,8 @@ it('loads a tenant that has more open requests than a command can have arguments
     holder: openPendings[0]!.transactionId,
   });
   expect(await hotState.look(tenantId)).toMatchObject({
-    openHolds: 39_999,
-    held: 39_999n * (2n ** 53n + 1n),
+    openHolds: 29_999,
+    held: 29_999n * (2n ** 53n + 1n),
   });
 });
 
@@ -260,4 +260,13 @@ it('refuses a Redis that is too old', () => {
   );
   expect(unfitness('redis_version:7.0.15\r\nmaxmemory_policy:noeviction\r\n')).toBeNull();
   expect(unfitness('')).toMatch(/version unknown/);
+});
+
+it('keeps a tenant, and its minutes, as compactly as Redis can', async () => {
+  const hotState = await loaded({ rpmLimit: 10, tpmLimit: 1_000 });
+  await hotState.check({ ...check('1'), tokens: 100 });
+  const owner = { tenantId, apiKeyId: plainKey.apiKeyId };
+  const [quota, , , , , requests, tokens] = tenantKeys(owner);
+  for (const redisKey of [quota, requests!, tokens!])
+    expect(await redis.client.object('ENCODING', redisKey)).toBe('listpack');
 });

@@ -86,8 +86,16 @@ local function answer(kind, first, second, rest)
   }
 end
 
-local function admitted(hold)
-  return answer('admitted', hold.day, hold.exceeded == NONE and '' or hold.exceeded, remaining(readQuota()))
+local function admitted(hold, quota)
+  return answer('admitted', hold.day, hold.exceeded == NONE and '' or hold.exceeded, remaining(quota))
+end
+
+-- The quota after this hold was placed or changed.
+local function afterHold(quota, hold)
+  local open = 'open:' .. hold.day
+  local known = redis.call('HMGET', QUOTA, 'held', open)
+  quota.held, quota[open] = known[1], known[2]
+  return quota
 end
 
 -- A limit that stands in the way, and how long it does: nil where no time helps.
@@ -155,7 +163,7 @@ local function decide(quota)
   placeHold(trace, hold)
   expireUnconfirmed(trace, nowMs)
   keepQuota()
-  return admitted(hold)
+  return admitted(hold, afterHold(quota, hold))
 end
 
 -- Whether more tokens stand in the way in the minutes in which the hold has reserved some.
@@ -193,19 +201,22 @@ local function decideAmount(quota, standing, state)
   replaceHold(trace, standing, growth)
   if state == CHECKED then expireUnconfirmed(trace, nowMs) end
   keepQuota()
-  return admitted(standing)
+  return admitted(standing, afterHold(quota, standing))
 end
 
-local function confirm()
+local function confirm(quota)
   local standing = readHold(trace)
   local isOwn = standing and standing.holder == holder
-  if isOwn and standing.state == CONFIRMED then return admitted(standing) end
-  if isOwn and standing.state == CHECKED then return decideAmount(readQuota(), standing, CONFIRMED) end
+  if isOwn and standing.state == CONFIRMED then return admitted(standing, quota) end
+  if isOwn and standing.state == CHECKED then return decideAmount(quota, standing, CONFIRMED) end
   -- What a snapshot brought back was admitted before a loss of hot state, and what was admitted after it knew
   -- nothing of this hold: the money may not be enough for both. And another's hold under this trace id has no
   -- row, which is unique: it gives way.
-  if standing then dropHold(trace, standing) end
-  local rest = remaining(readQuota())
+  if standing then
+    dropHold(trace, standing)
+    quota = readQuota()
+  end
+  local rest = remaining(quota)
   local obstacles = quotaObstacles(rest)
   if #obstacles > 0 and not observes then return denied({ obstacle(obstacles[1].limit) }, rest) end
   local exceeded = obstacles[1] and obstacles[1].limit or NONE
@@ -213,7 +224,7 @@ local function confirm()
     { holder = holder, amount = amount, day = day, state = CONFIRMED, apiKeyId = apiKeyId, exceeded = exceeded }
   placeHold(trace, hold)
   keepQuota()
-  return admitted(hold)
+  return admitted(hold, afterHold(quota, hold))
 end
 
 local function check(quota)
@@ -230,14 +241,14 @@ local function check(quota)
   if standing and standing.holder ~= holder then return { 'already_open' } end
   if not standing then return decide(quota) end
   -- With its row durable only a late repeat asks.
-  if standing.state ~= CHECKED then return admitted(standing) end
+  if standing.state ~= CHECKED then return admitted(standing, quota) end
   return decideAmount(quota, standing, CHECKED)
 end
 
 if isSettled(holder, nowMs) then return { 'settled' } end
 dropUnconfirmed(nowMs)
 local quota = readQuota()
-if quota.loaded ~= lineage() then return { 'cold', ticketFor(quota.ticket, holder, nowMs) } end
+if quota.loaded ~= lineage() then return { 'cold', ticketFor(quota.ticket, nowMs) } end
 if not isDurable then return check(quota) end
 day, month = durableDay, string.sub(durableDay, 1, 7)
-return confirm()
+return confirm(quota)

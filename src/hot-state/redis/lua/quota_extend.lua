@@ -19,7 +19,7 @@ local nowMs, trace, holder, amount, day = timeMs(ARGV[1]), ARGV[2], ARGV[3], ARG
 if isSettled(holder, nowMs) then return { 'settled' } end
 dropUnconfirmed(nowMs)
 local quota = readQuota()
-if quota.loaded ~= lineage() then return { 'cold', ticketFor(quota.ticket, holder, nowMs) } end
+if quota.loaded ~= lineage() then return { 'cold', ticketFor(quota.ticket, nowMs) } end
 
 local standing = readHold(trace)
 local isOwn = standing and standing.holder == holder

@@ -21,17 +21,30 @@ for name in pairs(quota) do
   if string.sub(name, 1, 5) == 'open:' then redis.call('HDEL', QUOTA, name) end
 end
 redis.call('HDEL', QUOTA, 'ticket')
+local nothingSettled = redis.call('ZCARD', SETTLED) == 0
 local held, openInDay, openOfKey = '0', {}, {}
+-- So many at a time are written: a command takes no more arguments than Lua's stack holds.
+local PAIRS_AT_ONCE, pairsToWrite = 1000, {}
+
+local function write()
+  if #pairsToWrite > 0 then redis.call('HSET', HOLDS, unpack(pairsToWrite)) end
+  pairsToWrite = {}
+end
+
 for _, pending in ipairs(cjson.decode(ARGV[3])) do
   local trace, holder, amount, day, apiKeyId = unpack(pending)
   -- Settled after the snapshot was taken: its hold would never be released again.
-  if not isSettled(holder, nowMs) then
-    writeHold(trace, { holder = holder, amount = amount, day = day, state = LOADED, apiKeyId = apiKeyId })
+  if nothingSettled or not isSettled(holder, nowMs) then
+    local hold = { holder = holder, amount = amount, day = day, state = LOADED, apiKeyId = apiKeyId }
+    pairsToWrite[#pairsToWrite + 1] = trace
+    pairsToWrite[#pairsToWrite + 1] = holdText(hold)
+    if #pairsToWrite >= 2 * PAIRS_AT_ONCE then write() end
     held = add(held, amount)
     openInDay[day] = (openInDay[day] or 0) + 1
     openOfKey[apiKeyId] = (openOfKey[apiKeyId] or 0) + 1
   end
 end
+write()
 for day, count in pairs(openInDay) do redis.call('HSET', QUOTA, 'open:' .. day, count) end
 for apiKeyId, count in pairs(openOfKey) do redis.call('HSET', OPEN, apiKeyId, count) end
 redis.call('HSET', QUOTA, 'loaded', life, 'held', held)

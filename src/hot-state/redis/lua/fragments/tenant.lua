@@ -46,12 +46,13 @@ end
 local function keepQuota() redis.call('PEXPIRE', QUOTA, IDLE_FOR_MS) end
 
 -- Permits to load a snapshot that is taken from now on. It stands in the quota hash, so that it is lost with
--- what a flush takes: a snapshot from before the flush may lack holds that were placed in between.
-local function ticketFor(standing, holder, nowMs)
+-- what a flush takes: a snapshot from before the flush may lack holds that were placed in between. Of no more than
+-- 64 bytes: Redis keeps a hash with a longer value in three times the memory, for ever.
+local function ticketFor(standing, nowMs)
   local life = lineage()
   if not standing or string.sub(standing, 1, #life) ~= life then
     local time = redis.call('TIME')
-    standing = life .. ':' .. time[1] .. '.' .. time[2] .. ':' .. holder
+    standing = life .. ':' .. time[1] .. '.' .. time[2]
     redis.call('HSET', QUOTA, 'ticket', standing)
     keepQuota()
   end
@@ -97,8 +98,8 @@ local function readHold(trace)
   }
 end
 
-local function writeHold(trace, hold)
-  local text = table.concat({
+local function holdText(hold)
+  return table.concat({
     hold.amount,
     hold.day,
     hold.state,
@@ -109,8 +110,9 @@ local function writeHold(trace, hold)
     hold.apiKeyId,
     hold.holder,
   }, ' ')
-  redis.call('HSET', HOLDS, trace, text)
 end
+
+local function writeHold(trace, hold) redis.call('HSET', HOLDS, trace, holdText(hold)) end
 
 -- Where none stands under this trace id.
 local function placeHold(trace, hold)
