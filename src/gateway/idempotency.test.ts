@@ -11,11 +11,13 @@ describe('a repeat of an open Idempotency-Key', () => {
     const pipeline = given.parts.pipeline({ ledger });
     const keyed = (changes: object) =>
       requestOf(given.tenant.apiKey, '', changes, { 'idempotency-key': 'one' });
+    const { requests } = given.parts.simulator;
+    const asked = requests.count + 1;
     const first = new RecordedClient();
     const served = pipeline.serve(keyed({}), first);
     await until(async () => (await stateOf(given.parts, given.tenant.id)).open === 1);
+    await until(async () => requests.count === asked);
     const { held } = await stateOf(given.parts, given.tenant.id);
-    const asked = given.parts.simulator.requests.count;
     const gone = new RecordedClient();
     gone.hangUp();
     await pipeline.serve(keyed({}), gone);
@@ -25,7 +27,7 @@ describe('a repeat of an open Idempotency-Key', () => {
     await pipeline.serve(keyed({ temperature: 1 }), other);
     expect([same.code, other.code]).toEqual(['REQUEST_IN_PROGRESS', 'IDEMPOTENCY_CONFLICT']);
     expect((await stateOf(given.parts, given.tenant.id)).held).toBe(held);
-    expect(given.parts.simulator.requests.count).toBe(asked);
+    expect(requests.count).toBe(asked);
     open();
     await served;
     expect(await stateOf(given.parts, given.tenant.id)).toMatchObject({
