@@ -136,7 +136,7 @@ interface PipelineParts extends ServingOptions {
 }
 
 function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipeline {
-  const { stores, owner, observer, catalog, tokenizer, environment } = parts;
+  const { stores, owner, observer, catalog, tokenizer, environment, config } = parts;
   const upstreams = createUndiciClient();
   undo.defer(() => upstreams.close());
   return createPipeline({
@@ -151,6 +151,7 @@ function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipelin
     newId: randomUUIDv7,
     random: Math.random,
     owner,
+    overdraft: { streams: config.billing.streamAllowNegative, answers: config.billing.allowNegative },
   });
 }
 

@@ -16,6 +16,10 @@ export interface TenantTerms {
   readonly currency: string;
   /** What the tenant pays of the listed price, in parts per million. */
   readonly rateMultiplierPpm: bigint;
+  /** Null or absent: as the environment says, for each of these. */
+  readonly allowNegative?: boolean | null;
+  readonly streamAllowNegative?: boolean | null;
+  readonly blockOnInsufficient?: boolean | null;
 }
 
 /** An API key together with the terms of the tenant that pays for its requests. */

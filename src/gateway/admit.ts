@@ -4,14 +4,9 @@ import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal, unreachable } from '../domain/errors.ts';
 import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { formatAmount, type NanoUsd } from '../domain/money.ts';
-import {
-  affordableOutput,
-  type HoldRates,
-  holdRates,
-  type PriceList,
-  worstCharge,
-} from '../domain/pricing.ts';
+import type { PriceList } from '../domain/pricing.ts';
 import type { AlreadyOpen, Denied, HotState, Settled } from '../hot-state/hot-state.ts';
+import { expectedOutputTokens, growthOf, type HoldGrowth, type HoldPlan, holdSizer } from './hold-size.ts';
 import type { RememberedInput } from './remembered-input.ts';
 import type { TenantLoader } from './tenant-loader.ts';
 
@@ -32,6 +27,7 @@ export interface Asked {
   /** Of models that the request lets the provider use besides. */
   readonly otherPrices: readonly { readonly prices: PriceList | null }[];
   readonly terms: TenantTerms;
+  readonly plan: HoldPlan;
   readonly model: Pick<Model, 'name' | 'maxInputTokens' | 'maxOutputTokens'>;
 }
 
@@ -39,6 +35,7 @@ export interface Asked {
 export interface Admission {
   readonly kind: 'admission';
   readonly holdAmount: NanoUsd;
+  readonly growth: HoldGrowth;
   readonly periodDay: string;
   /** Written into the request where the balance affords less than the model could produce. */
   readonly clampedOutput: number | null;
@@ -55,19 +52,20 @@ const maxAttempts = 4;
 
 /**
  * Reserves the worst case. A maximum that the client set stands: what it can't pay is refused. One that
- * it didn't set is what the balance affords, up to the model's own.
+ * it didn't set is what the balance affords, up to the model's own. Where the tenant may overdraw, an expected
+ * answer is reserved, or what the balance affords of it, and no maximum is touched.
  */
 export async function admit(
   asked: Asked,
   options: AdmitOptions,
 ): Promise<Admission | AlreadyOpen | Settled | Refusal> {
-  const { request, model, tenantId, traceId, transactionId: holder } = asked;
+  const { request, plan, tenantId, traceId, transactionId: holder } = asked;
   const tooLong = promptRefusal(asked);
   if (tooLong !== null) return tooLong;
   const remembered = options.rememberedInput.tokensOf(request.continues, asked.longestPrompt);
   const size = holdSizer(asked, request.estimatedInputTokens + remembered);
-  const limit = request.maxOutputTokens ?? model.maxOutputTokens ?? assumedMaximum;
-  let output = limit;
+  const { limit, wanted, least } = outputOf(asked);
+  let output = wanted;
   let mayRefresh = true;
   for (let attempt = 1; ; attempt++) {
     const holdAmount = size.holdOf(output);
@@ -75,22 +73,35 @@ export async function admit(
       options.hotState.check({ tenantId, traceId, holder, holdAmount }),
     );
     if (answer.kind === 'admitted') {
-      const clampedOutput = output < limit ? output : null;
-      return { kind: 'admission', holdAmount, periodDay: answer.periodDay, clampedOutput };
+      const clampedOutput = !plan.isExpected && output < limit ? output : null;
+      const growth = growthOf(plan, size, clampedOutput ?? limit);
+      return { kind: 'admission', holdAmount, growth, periodDay: answer.periodDay, clampedOutput };
     }
     if (answer.kind !== 'denied') return answer;
     const affordable = answer.limit === 'balance' ? size.affordable(answer.remaining.available) : null;
-    const mayClamp = request.maxOutputTokens === null && attempt < maxAttempts;
-    if (affordable === null || !mayClamp || affordable < minimumClamp) {
+    if (affordable === null || affordable < least || attempt === maxAttempts) {
       if (mayRefresh && (await options.tenants.refresh(tenantId))) {
         mayRefresh = false;
-        output = limit;
+        output = wanted;
         continue;
       }
       return denial(answer, holdAmount, affordable, options.clock.now());
     }
-    output = Math.min(affordable, limit);
+    output = Math.min(affordable, wanted);
   }
+}
+
+/** Tokens of output: what there can be at most, what is held for, and the least that is worth an answer. */
+function outputOf({ request, model, plan }: Asked) {
+  const limit = request.maxOutputTokens ?? model.maxOutputTokens ?? assumedMaximum;
+  if (plan.isExpected) {
+    return {
+      limit,
+      wanted: Math.min(limit, expectedOutputTokens),
+      least: Math.min(limit, minimumClamp),
+    };
+  }
+  return { limit, wanted: limit, least: request.maxOutputTokens === null ? minimumClamp : limit };
 }
 
 function promptRefusal({ request, model }: Asked): Refusal | null {
@@ -100,25 +111,6 @@ function promptRefusal({ request, model }: Asked): Refusal | null {
     `The prompt may be ${request.estimatedInputTokens} tokens long, and "${name}" is served and priced here ` +
     `for prompts of up to ${maxInputTokens}. Nothing was charged: send a shorter one.`;
   return refusal('REQUEST_TOO_LARGE', message, { param: 'messages' });
-}
-
-interface HoldSizer {
-  holdOf(outputTokens: number): NanoUsd;
-  /** Output tokens of each choice that `available` pays for; null where output is free. */
-  affordable(available: NanoUsd): number | null;
-}
-
-function holdSizer({ request, prices, otherPrices, terms }: Asked, input: number): HoldSizer {
-  const { choices, units, serviceTier } = request;
-  const lists = [prices, ...otherPrices.flatMap((other) => other.prices ?? [])];
-  const dearest: HoldRates = holdRates(lists, { inputTokens: input, units, serviceTier });
-  return {
-    holdOf: (output) => worstCharge(input, output * choices, dearest, terms.rateMultiplierPpm),
-    affordable: (available) => {
-      const output = affordableOutput(available, input, dearest, terms.rateMultiplierPpm);
-      return output === null ? null : Math.floor(output / choices);
-    },
-  };
 }
 
 /** Why a limit stands in the way, for the client. */

@@ -18,6 +18,8 @@ import type { UpstreamClient } from '../upstream/upstream.ts';
 import { admit } from './admit.ts';
 import { authenticate } from './authenticate.ts';
 import { createSettlements, type Settlements } from './commit.ts';
+import { HiddenOutput } from './hidden-output.ts';
+import { holdPlan, type OverdraftPolicy } from './hold-size.ts';
 import type { OpenRequest } from './open-request.ts';
 import { pricesOfOthers } from './other-prices.ts';
 import { passFree } from './pass-free.ts';
@@ -44,6 +46,8 @@ export interface PipelineOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly owner: InstanceId;
+  /** For tenants whose terms don't say. */
+  readonly overdraft?: OverdraftPolicy;
   readonly maxAnswerBytes?: number;
   readonly commitWaitMs?: number;
   readonly pendingTtlMs?: number;
@@ -63,11 +67,13 @@ type Options = Required<PipelineOptions> & {
   readonly settlements: Settlements;
   readonly tenants: TenantLoader;
   readonly rememberedInput: RememberedInput;
+  readonly hiddenOutput: HiddenOutput;
 };
 
 export function createPipeline(given: PipelineOptions): Pipeline {
   const settlements = createSettlements(given);
   const options: Options = {
+    overdraft: { streams: true, answers: false },
     maxAnswerBytes: 64 * 1024 * 1024,
     commitWaitMs: 5_000,
     pendingTtlMs: 60 * 60_000,
@@ -75,6 +81,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     settlements,
     tenants: createTenantLoader(given),
     rememberedInput: new RememberedInput(),
+    hiddenOutput: new HiddenOutput(),
   };
   const serving = new Set<Promise<void>>();
   return {
@@ -161,8 +168,10 @@ async function answer(
 
   const others = [...new Set(request.otherModels)].map((name) => ({ model: name, usage: {} }));
   const otherPrices = await pricesOfOthers(others, targets[0].upstream.provider, options);
+  const mayHideOutput = targets.some(({ route }) => options.hiddenOutput.mayHide(route.upstreamModel));
+  const plan = holdPlan({ request, terms, mayHideOutput }, options.overdraft);
   const admission = await admit(
-    { tenantId, traceId, transactionId, request, prices, otherPrices, longestPrompt, terms, model },
+    { tenantId, traceId, transactionId, request, prices, otherPrices, longestPrompt, terms, plan, model },
     options,
   );
   if (admission.kind === 'refused') return admission;
@@ -177,6 +186,7 @@ async function answer(
     traceId,
     requestHash,
     holdAmount: admission.holdAmount,
+    growth: admission.growth,
     periodDay: admission.periodDay,
     model: model.name,
     provider: targets[0].upstream.provider,
