@@ -143,7 +143,7 @@ describe(`${streams} random streams at once (SEED=${seed})`, () => {
       const random = mulberry32(seed);
       const perTenant = 25;
       const runs = Array.from({ length: Math.ceil(streams / perTenant) }, async () => {
-        const balanceNano = BigInt(4 + (random() % 80)) * 1_000_000n;
+        const balanceNano = BigInt(2 + (random() % 40)) * 1_000_000n;
         const creditNano = BigInt(random() % 3) * 2_000_000n;
         const all = Array.from({ length: perTenant }, () => randomRequest(random));
         const amount = (nano: bigint) => (Number(nano) / 1e9).toFixed(9);
