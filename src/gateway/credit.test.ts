@@ -153,9 +153,17 @@ describe('a stream that is dearer than its hold', () => {
 
   it('for reasoning that nobody saw ends before its closing event, and pays what was delivered', async () => {
     const usage = { prompt_tokens: 12, completion_tokens: 9000 };
-    const upstreams = answering(200, sse, delta('The sea.'), event({ choices: [], usage }), done);
-    for (const policy of [forbidden, permitted]) {
+    const told = delta('The sea.') + event({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] });
+    const counted = event({ choices: [], usage });
+    for (const [policy, ...end] of [
+      [forbidden, counted, done],
+      [permitted, counted, done],
+      // Its last event is taken only when the body is over.
+      [forbidden, counted.trimEnd()],
+      [permitted, counted.trimEnd()],
+    ] as const) {
       poor = await given.parts.addTenant('0.002');
+      const upstreams = answering(200, sse, told, ...end);
       const client = await ask('', { stream: true, max_tokens: 300 }, { ...policy, upstreams });
       expect(client.text).toContain('The sea.');
       expect(client.text).toContain('QUOTA_BALANCE_EXCEEDED');
