@@ -135,3 +135,13 @@ it('nothing is sent that is not covered, and where it ends, what was sent is wha
   );
   expect(cut).toBeGreaterThan(100);
 });
+
+it('an event that is cut right before its end does not pass for the little that was missing of it', async () => {
+  // Hieroglyphs have about as many tokens as bytes.
+  const content = Array.from({ length: 200 }, (_, index) => String.fromCodePoint(0x13000 + index)).join('');
+  const bytes = Buffer.from(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);
+  expect(chargeOf(bytes)).toBeGreaterThan(1500n);
+  const { sent, ended } = await relay(bytes, [bytes.length - 4, 4], holdOf(1500n));
+  expect(sent).toHaveLength(0);
+  expect(ended).toMatchObject({ refused: { code: 'QUOTA_BALANCE_EXCEEDED' } });
+});
