@@ -11,13 +11,13 @@ describe('the environment', () => {
       redis: null,
       workers: 1,
       adminToken: null,
-      blockOnInsufficient: true,
       trustedProxies: [],
       demo: true,
       providers: [],
       maxBodyBytes: 33_554_432,
       drainMs: 30_000,
       logLevel: 'info',
+      billing: { allowNegative: false, streamAllowNegative: true, blockOnInsufficient: true },
       withoutEffect: [],
     });
   });
@@ -74,6 +74,15 @@ describe('the environment', () => {
     expect(readConfig({ GEMINI_API_KEY: 'x', PROMETHEUS_PORT: '9090' }).withoutEffect).toEqual([
       'PROMETHEUS_PORT',
     ]);
+  });
+
+  it('says of streams, and of what is none, whether they may cost more than there is', () => {
+    const environment = { BILLING_ALLOW_NEGATIVE: 'true', BILLING_STREAM_ALLOW_NEGATIVE: 'false' };
+    expect(readConfig(environment)).toMatchObject({
+      billing: { allowNegative: true, streamAllowNegative: false, blockOnInsufficient: true },
+      withoutEffect: [],
+    });
+    expect(() => readConfig({ BILLING_ALLOW_NEGATIVE: 'sometimes' })).toThrow(/^BILLING_ALLOW_NEGATIVE: /);
   });
 
   it('names every variable at fault in one go', () => {

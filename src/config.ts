@@ -13,6 +13,15 @@ export interface ProviderConfig {
   readonly baseUrl: string;
 }
 
+/** What holds for tenants that have nothing of their own. */
+export interface BillingConfig {
+  /** Whether what is not a stream, and what is one, may cost more than the balance and the credit limit have. */
+  readonly allowNegative: boolean;
+  readonly streamAllowNegative: boolean;
+  /** False: what would be refused for want of money or quota is admitted and counted. */
+  readonly blockOnInsufficient: boolean;
+}
+
 export interface Config {
   readonly host: string;
   readonly port: number;
@@ -33,11 +42,10 @@ export interface Config {
   readonly maxBodyBytes: number;
   /** How long a drain waits for requests that run. */
   readonly drainMs: number;
-  /** Whether limits of money and of requests a day and a month deny, where a tenant's terms don't say. */
-  readonly blockOnInsufficient: boolean;
   /** Networks of proxies that tell a client's address by x-forwarded-for. */
   readonly trustedProxies: readonly string[];
   readonly logLevel: string;
+  readonly billing: BillingConfig;
   /** Variables that are set and have no effect yet. */
   readonly withoutEffect: readonly string[];
 }
@@ -86,13 +94,8 @@ const networks = z
     error: 'has to be networks in CIDR notation, separated by commas, such as 10.0.0.0/8,fd00::/8',
   });
 
-/** Variables of DESIGN.md section 7 that this version can't honour yet: refused rather than ignored. */
-const notYet: Readonly<Record<string, (value: string) => string | null>> = {
-  BILLING_ALLOW_NEGATIVE: (value) => (value === 'false' ? null : 'only "false" is supported yet'),
-};
-
-/** Variables of the same section that change nothing about what is served or billed: told, not refused. */
-const withoutEffectYet = ['PROMETHEUS_ENABLED', 'PROMETHEUS_PORT', 'BILLING_STREAM_ALLOW_NEGATIVE'];
+/** Variables of DESIGN.md section 7 that this version can't honour yet: told, not refused. */
+const withoutEffectYet = ['PROMETHEUS_ENABLED', 'PROMETHEUS_PORT'];
 
 const environmentSchema = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
@@ -114,6 +117,7 @@ const environmentSchema = z.object({
   MAX_BODY_BYTES: wholeNumber(1024, 512 * 1024 * 1024).default(32 * 1024 * 1024),
   DRAIN_SECONDS: wholeNumber(0, 3600).default(30),
   BILLING_BLOCK_ON_INSUFFICIENT: onOff.default(true),
+  BILLING_ALLOW_NEGATIVE: onOff.default(false),
   BILLING_STREAM_ALLOW_NEGATIVE: onOff.default(true),
   TRUSTED_PROXIES: networks,
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
@@ -127,16 +131,11 @@ export function readConfig(environment: Environment): Config {
   const present = withoutServiceLinks(
     Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== '')),
   );
-  const unsupported = Object.entries(notYet).flatMap(([name, check]) => {
-    const value = present[name];
-    const problem = value === undefined ? null : check(value);
-    return problem === null ? [] : [`${name}: ${problem}`];
-  });
   const parsed = environmentSchema.safeParse(present);
   const malformed = parsed.success
     ? []
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  const problems = [...unsupported, ...redisProblems(present), ...malformed];
+  const problems = [...redisProblems(present), ...malformed];
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems.join('\n'));
   const { data } = parsed;
   const config: Config = {
@@ -151,9 +150,13 @@ export function readConfig(environment: Environment): Config {
     providers: providersOf(data),
     maxBodyBytes: data.MAX_BODY_BYTES,
     drainMs: data.DRAIN_SECONDS * 1000,
-    blockOnInsufficient: data.BILLING_BLOCK_ON_INSUFFICIENT,
     trustedProxies: data.TRUSTED_PROXIES,
     logLevel: data.LOG_LEVEL,
+    billing: {
+      allowNegative: data.BILLING_ALLOW_NEGATIVE,
+      streamAllowNegative: data.BILLING_STREAM_ALLOW_NEGATIVE,
+      blockOnInsufficient: data.BILLING_BLOCK_ON_INSUFFICIENT,
+    },
     withoutEffect: withoutEffectYet.filter((name) => present[name] !== undefined),
   };
   refuseUnsharedWorkers(config);

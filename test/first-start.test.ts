@@ -148,7 +148,7 @@ describe('a start that can not be', () => {
       /^Redis at 127\.0\.0\.1:1 can't be used as hot state: connect ECONNREFUSED 127\.0\.0\.1:1\n$/,
     ],
     [{ WORKERS: '4' }, /WORKERS: several processes share hot state in Redis: set REDIS_URL/],
-    [{ BILLING_ALLOW_NEGATIVE: 'true' }, /BILLING_ALLOW_NEGATIVE/],
+    [{ BILLING_ALLOW_NEGATIVE: 'maybe' }, /BILLING_ALLOW_NEGATIVE/],
   ])('says in words what is wrong with %j', async (env, message) => {
     const { code, stderr } = await startFailing(env as Record<string, string>);
     expect(code).toBe(1);

@@ -10,6 +10,8 @@ import { isRefusal } from './refusals.ts';
 import { credit } from './top-ups.ts';
 import { amountFromZero, currency, id, integer, limit, members, must, text, timeZone } from './validation.ts';
 
+const yesNo = z.boolean(must('true, false, or null for the default')).nullable();
+
 /** The members that limit a tenant, or change what it pays. */
 export const limits = {
   credit_limit: amountFromZero.optional(),
@@ -19,7 +21,9 @@ export const limits = {
   tpm_limit: limit.optional(),
   rate_multiplier_ppm: integer(0, 1_000_000_000).optional(),
   max_open_requests: limit.optional(),
-  block_on_insufficient: z.boolean(must('true, false, or null for the default')).nullable().optional(),
+  block_on_insufficient: yesNo.optional(),
+  allow_negative: yesNo.optional(),
+  stream_allow_negative: yesNo.optional(),
 };
 
 export const newTenant = members({
@@ -139,6 +143,8 @@ function draftOf(tenantId: TenantId, values: Omit<NewTenantBody, 'id'>): NewTena
       values.rate_multiplier_ppm === undefined ? unitMultiplierPpm : BigInt(values.rate_multiplier_ppm),
     maxOpenRequests: values.max_open_requests ?? null,
     blockOnInsufficient: values.block_on_insufficient ?? null,
+    allowNegative: values.allow_negative ?? null,
+    streamAllowNegative: values.stream_allow_negative ?? null,
   };
 }
 

@@ -74,6 +74,8 @@ describe('creating a tenant', () => {
         available: '105.5',
         max_open_requests: null,
         block_on_insufficient: null,
+        allow_negative: null,
+        stream_allow_negative: null,
         credit_limit: '5.5',
         daily_quota: 1000,
         daily_used: 0,

@@ -95,7 +95,7 @@ async function withQuota({ ledger, clock }: AdminDependencies, tenant: Tenant): 
 
 function limitChanges(body: z.output<typeof changes>): LimitChanges {
   const { credit_limit, daily_quota, monthly_quota, rpm_limit, tpm_limit, rate_multiplier_ppm } = body;
-  const { max_open_requests, block_on_insufficient } = body;
+  const { max_open_requests, block_on_insufficient, allow_negative, stream_allow_negative } = body;
   return {
     ...(credit_limit === undefined ? {} : { creditLimit: credit_limit }),
     ...(daily_quota === undefined ? {} : { dailyQuota: daily_quota }),
@@ -105,5 +105,7 @@ function limitChanges(body: z.output<typeof changes>): LimitChanges {
     ...(rate_multiplier_ppm === undefined ? {} : { rateMultiplierPpm: BigInt(rate_multiplier_ppm) }),
     ...(max_open_requests === undefined ? {} : { maxOpenRequests: max_open_requests }),
     ...(block_on_insufficient === undefined ? {} : { blockOnInsufficient: block_on_insufficient }),
+    ...(allow_negative === undefined ? {} : { allowNegative: allow_negative }),
+    ...(stream_allow_negative === undefined ? {} : { streamAllowNegative: stream_allow_negative }),
   };
 }

@@ -41,6 +41,8 @@ function quotaJson({ projection, openPendings }: TenantSnapshot, nowMs: number):
     tpm_limit: projection.tpmLimit,
     max_open_requests: projection.maxOpenRequests,
     block_on_insufficient: projection.blockOnInsufficient,
+    allow_negative: projection.allowNegative,
+    stream_allow_negative: projection.streamAllowNegative,
     version: projection.version,
   };
 }

@@ -152,7 +152,8 @@ function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipelin
     newId: randomUUIDv7,
     random: Math.random,
     owner,
-    blockOnInsufficient: config.blockOnInsufficient,
+    blockOnInsufficient: config.billing.blockOnInsufficient,
+    overdraft: { streams: config.billing.streamAllowNegative, answers: config.billing.allowNegative },
   });
 }
 

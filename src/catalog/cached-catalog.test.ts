@@ -66,7 +66,12 @@ function credentials(name: string, revokedAt: Date | null = null): Credentials {
     revokedAt,
     createdAt: new Date(0),
   };
-  const unlimited = { maxOpenRequests: null, blockOnInsufficient: null };
+  const unlimited = {
+    maxOpenRequests: null,
+    blockOnInsufficient: null,
+    allowNegative: null,
+    streamAllowNegative: null,
+  };
   return { apiKey, terms: { currency: 'USD', rateMultiplierPpm: 1_000_000n, ...unlimited } };
 }
 

@@ -18,8 +18,10 @@ export interface TenantTerms {
   readonly rateMultiplierPpm: bigint;
   /** Requests that may be open at once; null is unlimited. */
   readonly maxOpenRequests: number | null;
-  /** Null: as the environment says. */
+  /** Null: as the environment says, for each of these. */
   readonly blockOnInsufficient: boolean | null;
+  readonly allowNegative: boolean | null;
+  readonly streamAllowNegative: boolean | null;
 }
 
 /** An API key together with the terms of the tenant that pays for its requests. */
@@ -270,4 +272,6 @@ export interface NewTenant {
   readonly rateMultiplierPpm: bigint;
   readonly maxOpenRequests: number | null;
   readonly blockOnInsufficient: boolean | null;
+  readonly allowNegative: boolean | null;
+  readonly streamAllowNegative: boolean | null;
 }

@@ -38,6 +38,8 @@ export async function selectCredentials(
       sql<string>`tenant_quota.rate_multiplier_ppm`.as('multiplier_ppm'),
       sql<string | null>`tenant_quota.max_open_requests`.as('tenant_max_open_requests'),
       'tenant_quota.block_on_insufficient',
+      'tenant_quota.allow_negative',
+      'tenant_quota.stream_allow_negative',
     ])
     .where('api_key.secret_hash', '=', secretHash)
     .executeTakeFirst();
@@ -47,6 +49,8 @@ export async function selectCredentials(
     rateMultiplierPpm: BigInt(row.multiplier_ppm),
     maxOpenRequests: countOrNull(row.tenant_max_open_requests),
     blockOnInsufficient: row.block_on_insufficient,
+    allowNegative: row.allow_negative,
+    streamAllowNegative: row.stream_allow_negative,
   };
   return { apiKey: decodeApiKey(row), terms };
 }

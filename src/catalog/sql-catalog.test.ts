@@ -59,6 +59,8 @@ function newTenant(id: string, changes: Partial<NewTenant> = {}): NewTenant {
     rateMultiplierPpm: 1_250_000n,
     maxOpenRequests: null,
     blockOnInsufficient: null,
+    allowNegative: null,
+    streamAllowNegative: null,
     ...changes,
   };
 }
@@ -219,6 +221,8 @@ describe('API keys', () => {
         rateMultiplierPpm: 1_250_000n,
         maxOpenRequests: null,
         blockOnInsufficient: null,
+        allowNegative: null,
+        streamAllowNegative: null,
       },
     });
     expect(await catalog.listApiKeys(tenantId)).toEqual([created]);

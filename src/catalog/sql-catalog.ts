@@ -106,6 +106,8 @@ function insertTenant(
         tpm_limit: tenant.tpmLimit,
         max_open_requests: tenant.maxOpenRequests,
         block_on_insufficient: tenant.blockOnInsufficient,
+        allow_negative: tenant.allowNegative,
+        stream_allow_negative: tenant.streamAllowNegative,
         rate_multiplier_ppm: sql<QuotaInsert['rate_multiplier_ppm']>`${tenant.rateMultiplierPpm}::bigint`,
         created_at: at,
         updated_at: at,

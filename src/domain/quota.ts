@@ -42,6 +42,9 @@ export interface QuotaProjection {
   readonly maxOpenRequests: number | null;
   /** Whether limits of money and of requests a day and a month deny; null: as the environment says. */
   readonly blockOnInsufficient: boolean | null;
+  /** Whether what is not a stream, and what is one, may overdraw; null: as the environment says. */
+  readonly allowNegative: boolean | null;
+  readonly streamAllowNegative: boolean | null;
 }
 
 export function periodAt(nowMs: number, timeZone: string): Period {

@@ -78,6 +78,7 @@ export const outcomes = [
   'upstream_refused',
   'upstream_cut',
   'upstream_error',
+  'balance_exhausted',
   'timeout',
   'gateway_died',
 ] as const;

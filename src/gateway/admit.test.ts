@@ -34,7 +34,7 @@ describe('a maximum that the client did not set', () => {
   it('is what the balance affords, and upstream is told', async () => {
     const poor = await given.parts.addTenant('0.01');
     const client = new RecordedClient();
-    await given.parts.pipeline().serve(requestOf(poor.apiKey, 'tokens=9000'), client);
+    await given.parts.pipeline().serve(requestOf(poor.apiKey, 'tokens=4096'), client);
     expect(client.head).toMatchObject({ kind: 'upstream', status: 200 });
     // 4,096 is the model's own maximum, which the balance affords: the body is left alone.
     expect(JSON.parse(given.parts.simulator.requests.last!.body)).not.toHaveProperty('max_tokens');

@@ -3,13 +3,7 @@ import type { DialectRequest } from '../dialects/dialect.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
-import {
-  affordableOutput,
-  type HoldRates,
-  holdRates,
-  type PriceList,
-  worstCharge,
-} from '../domain/pricing.ts';
+import type { PriceList } from '../domain/pricing.ts';
 import type {
   AlreadyOpen,
   CalledLimits,
@@ -20,6 +14,14 @@ import type {
   Settled,
 } from '../hot-state/hot-state.ts';
 import { denial } from './denial.ts';
+import {
+  expectedOutputTokens,
+  growthOf,
+  type HoldGrowth,
+  type HoldPlan,
+  type HoldSizer,
+  holdSizer,
+} from './hold-size.ts';
 import type { RememberedInput } from './remembered-input.ts';
 import type { TenantLoader } from './tenant-loader.ts';
 
@@ -40,6 +42,7 @@ export interface Asked {
   /** Of models that the request lets the provider use besides. */
   readonly otherPrices: readonly { readonly prices: PriceList | null }[];
   readonly terms: TenantTerms;
+  readonly plan: HoldPlan;
   readonly limits: CalledLimits;
   /** Limits of money and of requests a day and a month deny nothing. */
   readonly observe: boolean;
@@ -50,6 +53,7 @@ export interface Asked {
 export interface Admission {
   readonly kind: 'admission';
   readonly holdAmount: NanoUsd;
+  readonly growth: HoldGrowth;
   readonly periodDay: string;
   /** Written into the request where the balance affords less than the model could produce. */
   readonly clampedOutput: number | null;
@@ -73,54 +77,84 @@ const minimumClamp = 256;
 /** A concurrent request may take the money between an answer and the next check: so often it is tried. */
 const maxAttempts = 4;
 
+/** Tokens of output of each choice. */
+interface Sought {
+  /** What there can be at most. */
+  readonly most: number;
+  /** What is held for. */
+  readonly held: number;
+}
+
 /**
  * Reserves the worst case. A maximum that the client set stands: what it can't pay is refused. One that
- * it didn't set is what the balance affords, up to the model's own.
+ * it didn't set is what the balance affords, and what a limit of tokens can let pass at all, up to the model's own.
+ * Where the tenant may overdraw, an expected answer is held for, or what the balance affords of it, and no maximum
+ * is touched for want of money.
  */
 export async function admit(
   asked: Asked,
   options: AdmitOptions,
 ): Promise<Admission | NotAdmitted | AlreadyOpen | Settled | Refusal> {
-  const { request, model, tenantId, apiKeyId, traceId, transactionId: holder, limits, observe } = asked;
+  const { request, plan, tenantId, apiKeyId, traceId, transactionId: holder, limits, observe } = asked;
   const tooLong = promptRefusal(asked);
   if (tooLong !== null) return tooLong;
   const remembered = options.rememberedInput.tokensOf(request.continues, asked.longestPrompt);
   const size = holdSizer(asked, request.estimatedInputTokens + remembered);
-  const limit = request.maxOutputTokens ?? model.maxOutputTokens ?? assumedMaximum;
-  let output = limit;
+  const first = outputOf(asked);
+  let sought = first;
   let mayRefresh = true;
   for (let attempt = 1; ; attempt++) {
-    const [holdAmount, tokens] = [size.holdOf(output), size.tokensOf(output)];
+    const [holdAmount, tokens] = [size.holdOf(sought.held), size.tokensOf(sought.most)];
     const check = { tenantId, apiKeyId, traceId, holder, holdAmount, tokens, limits, observe };
     const answer = await options.tenants.ask(tenantId, () => options.hotState.check(check));
     if (answer.kind === 'admitted') {
-      const clampedOutput = output < limit ? output : null;
+      const clampedOutput = sought.most < first.most ? sought.most : null;
       const { periodDay, exceeded, remaining } = answer;
-      return { kind: 'admission', holdAmount, periodDay, clampedOutput, exceeded, remaining };
+      const growth = growthOf(plan, size, sought.most);
+      return { kind: 'admission', holdAmount, growth, periodDay, clampedOutput, exceeded, remaining };
     }
     if (answer.kind !== 'denied') return answer;
-    const affordable = affordableOutputOf(answer, size);
-    const mayClamp = request.maxOutputTokens === null && attempt < maxAttempts;
-    if (affordable === null || !mayClamp || affordable < minimumClamp) {
-      if (mayRefresh && (await refreshed(answer, tenantId, options))) {
-        mayRefresh = false;
-        output = limit;
-        continue;
-      }
-      const refused = denial(answer, { holdAmount, tokens, affordable });
-      return { kind: 'not_admitted', refusal: refused, remaining: answer.remaining };
+    const less = attempt < maxAttempts ? lessOf(asked, sought, answer, size) : null;
+    if (less !== null) {
+      sought = less;
+      continue;
     }
-    output = Math.min(affordable, limit);
+    if (mayRefresh && (await refreshed(answer, tenantId, options))) {
+      mayRefresh = false;
+      sought = first;
+      continue;
+    }
+    const affordable = answer.limit === 'balance' ? size.affordable(answer.remaining.available) : null;
+    const refused = denial(answer, { holdAmount, tokens, affordable });
+    return { kind: 'not_admitted', refusal: refused, remaining: answer.remaining };
   }
 }
 
-/** Output tokens that the limit would let pass; null where fewer of them don't help. */
-function affordableOutputOf({ limit, remaining, freesInMs }: Denied, size: HoldSizer): number | null {
-  if (limit === 'balance') return size.affordable(remaining.available);
+function outputOf({ request, model, plan }: Asked): Sought {
+  const most = request.maxOutputTokens ?? model.maxOutputTokens ?? assumedMaximum;
+  return { most, held: plan.isExpected ? Math.min(most, expectedOutputTokens) : most };
+}
+
+/** What of it the limit would let pass; null where nothing less is worth an answer, or no less helps. */
+function lessOf(
+  { request, plan }: Asked,
+  { most, held }: Sought,
+  { limit, remaining, freesInMs }: Denied,
+  size: HoldSizer,
+): Sought | null {
+  const mayClamp = request.maxOutputTokens === null;
+  if (limit === 'balance') {
+    const affordable = size.affordable(remaining.available);
+    if (affordable === null || affordable >= held) return null;
+    // Less than expected may be held for whatever the client set: nothing of the request changes.
+    if (plan.isExpected) return affordable < Math.min(most, minimumClamp) ? null : { most, held: affordable };
+    return mayClamp && affordable >= minimumClamp ? { most: affordable, held: affordable } : null;
+  }
   const isTokens = limit === 'tokens_per_minute' || limit === 'api_key_tokens_per_minute';
   // What only has to wait is not cut short for it.
-  if (!isTokens || freesInMs !== null || remaining.tokensPerMinute === null) return null;
-  return size.fitting(remaining.tokensPerMinute.limit);
+  if (!isTokens || !mayClamp || freesInMs !== null || remaining.tokensPerMinute === null) return null;
+  const fitting = size.fitting(remaining.tokensPerMinute.limit);
+  return fitting < minimumClamp || fitting >= most ? null : { most: fitting, held: Math.min(held, fitting) };
 }
 
 const ofTheLedger: ReadonlySet<Limit> = new Set(['balance', 'daily_requests', 'monthly_requests']);
@@ -142,29 +176,4 @@ function promptRefusal({ request, model }: Asked): Refusal | null {
     `The prompt may be ${request.estimatedInputTokens} tokens long, and "${name}" is served and priced here ` +
     `for prompts of up to ${maxInputTokens}. Nothing was charged: send a shorter one.`;
   return refusal('REQUEST_TOO_LARGE', message, { param: 'messages' });
-}
-
-interface HoldSizer {
-  holdOf(outputTokens: number): NanoUsd;
-  /** Input and output at the most. */
-  tokensOf(outputTokens: number): number;
-  /** Output tokens of each choice that fit into so many in all. */
-  fitting(tokens: number): number;
-  /** Output tokens of each choice that `available` pays for; null where output is free. */
-  affordable(available: NanoUsd): number | null;
-}
-
-function holdSizer({ request, prices, otherPrices, terms }: Asked, input: number): HoldSizer {
-  const { choices, units, serviceTier } = request;
-  const lists = [prices, ...otherPrices.flatMap((other) => other.prices ?? [])];
-  const dearest: HoldRates = holdRates(lists, { inputTokens: input, units, serviceTier });
-  return {
-    holdOf: (output) => worstCharge(input, output * choices, dearest, terms.rateMultiplierPpm),
-    tokensOf: (output) => input + output * choices,
-    fitting: (tokens) => Math.floor((tokens - input) / choices),
-    affordable: (available) => {
-      const output = affordableOutput(available, input, dearest, terms.rateMultiplierPpm);
-      return output === null ? null : Math.floor(output / choices);
-    },
-  };
 }

@@ -1,6 +1,8 @@
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
 import type { Settlements } from './commit.ts';
 import type { Forwarded } from './forward.ts';
+import type { GrowingHold } from './growing-hold.ts';
+import type { HiddenOutput } from './hidden-output.ts';
 import type { MeterOptions } from './meter.ts';
 import type { OpenRequest } from './open-request.ts';
 import type { OtherPricesOptions } from './other-prices.ts';
@@ -10,6 +12,7 @@ import type { Client } from './request.ts';
 
 export interface ExchangeOptions extends MeterOptions, OtherPricesOptions {
   readonly rememberedInput: RememberedInput;
+  readonly hiddenOutput: HiddenOutput;
   readonly settlements: Settlements;
   /** The largest answer, not a stream, that is read before it is passed on. */
   readonly maxAnswerBytes: number;
@@ -20,6 +23,7 @@ export interface ExchangeOptions extends MeterOptions, OtherPricesOptions {
 /** An open request whose upstream has answered, or has not. */
 export interface Exchange {
   readonly open: OpenRequest;
+  readonly hold: GrowingHold;
   readonly dialect: Dialect;
   readonly request: DialectRequest;
   readonly client: Client;

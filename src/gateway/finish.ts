@@ -7,8 +7,15 @@ import { finishStream } from './finish-stream.ts';
 import { contentTypeOf } from './headers.ts';
 import { isJson, readWhole } from './relay.ts';
 import { amountHeaders, isForClient, sendWhole } from './respond.ts';
-import { settle, voidIt } from './settle.ts';
-import { timedOut, tooLarge, unavailable, unreadable, unreadableAnswer } from './upstream-refusals.ts';
+import { commitPriced, price, settle, voidIt } from './settle.ts';
+import {
+  timedOut,
+  tooLarge,
+  unavailable,
+  uncovered,
+  unreadable,
+  unreadableAnswer,
+} from './upstream-refusals.ts';
 
 /** What upstream's answer becomes: one end of the request, and the answer of the client. */
 export async function finish(exchange: Exchange, options: ExchangeOptions): Promise<Refusal | null> {
@@ -83,7 +90,18 @@ async function finishAnswer(
     return null;
   }
   const outcome = wholeOutcome(exchange, reading);
-  const settled = await settle(exchange, { outcome, reading, complete: true }, options);
+  const priced = await price(exchange, { outcome, reading, complete: true }, options);
+  options.hiddenOutput.learn(exchange.forwarded.target.route.upstreamModel, reading);
+  const { hold, client } = exchange;
+  if (!hold.mayOverdraw && !client.gone.aborted) {
+    const refused = await hold.cover(priced.charged.amount);
+    // It is delivered as a whole or not at all.
+    if (refused !== null) {
+      await voidIt(exchange, 'balance_exhausted', 'it cost more than could be held for it', options);
+      return uncovered(refused);
+    }
+  }
+  const settled = await commitPriced(exchange, priced, options);
   sendWhole(exchange, response, body, amountHeaders(settled));
   return null;
 }

@@ -44,10 +44,14 @@ export async function meter(metering: Metering, options: MeterOptions): Promise<
     options.tokenizer.learn(explained(metering, reading.usage));
     return { usage: { ...reading.usage, ...oneRequest }, method: 'usage' };
   }
-  const counted = await count(metering, options);
-  if (reading.usage !== null) return atLeast(reading.usage, counted);
+  return usageSoFar(reading, await count(metering, options));
+}
+
+/** What was used up to here, where upstream's own number is not that of the whole answer. */
+export function usageSoFar({ usage, units }: AnswerReading, counted: MeteredUsage): MeteredUsage {
+  if (usage !== null) return atLeast(usage, counted);
   // Searches and the like were made, whoever counts the tokens.
-  return { ...counted, usage: { ...reading.units, ...counted.usage } };
+  return { ...counted, usage: { ...units, ...counted.usage } };
 }
 
 async function count(

@@ -11,6 +11,7 @@ import type { Ledger, PendingDraft } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
 import { holdOf, type Settlements } from './commit.ts';
 import { denial } from './denial.ts';
+import type { HoldGrowth } from './hold-size.ts';
 import type { TenantLoader } from './tenant-loader.ts';
 import { conflictRefusal, repeatRefusal } from './trace.ts';
 
@@ -22,6 +23,7 @@ export interface OpenRequest {
   readonly traceId: TraceId;
   readonly requestHash: RequestHash;
   readonly holdAmount: NanoUsd;
+  readonly growth: HoldGrowth;
   readonly periodDay: string;
   /** The public name. */
   readonly model: string;

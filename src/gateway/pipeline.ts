@@ -19,6 +19,8 @@ import { admit } from './admit.ts';
 import { authenticate } from './authenticate.ts';
 import { calledLimits } from './called-limits.ts';
 import { createSettlements, type Settlements } from './commit.ts';
+import { HiddenOutput } from './hidden-output.ts';
+import { holdPlan, type OverdraftPolicy } from './hold-size.ts';
 import type { OpenRequest } from './open-request.ts';
 import { pricesOfOthers } from './other-prices.ts';
 import { passFree } from './pass-free.ts';
@@ -48,6 +50,8 @@ export interface PipelineOptions {
   readonly owner: InstanceId;
   /** Whether limits of money and of requests a day and a month deny, where the tenant's terms don't say. */
   readonly blockOnInsufficient?: boolean;
+  /** For tenants whose terms don't say. */
+  readonly overdraft?: OverdraftPolicy;
   readonly maxAnswerBytes?: number;
   readonly commitWaitMs?: number;
   readonly pendingTtlMs?: number;
@@ -67,12 +71,14 @@ type Options = Required<PipelineOptions> & {
   readonly settlements: Settlements;
   readonly tenants: TenantLoader;
   readonly rememberedInput: RememberedInput;
+  readonly hiddenOutput: HiddenOutput;
 };
 
 export function createPipeline(given: PipelineOptions): Pipeline {
   const settlements = createSettlements(given);
   const options: Options = {
     blockOnInsufficient: true,
+    overdraft: { streams: true, answers: false },
     maxAnswerBytes: 64 * 1024 * 1024,
     commitWaitMs: 5_000,
     pendingTtlMs: 60 * 60_000,
@@ -80,6 +86,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     settlements,
     tenants: createTenantLoader(given),
     rememberedInput: new RememberedInput(),
+    hiddenOutput: new HiddenOutput(),
   };
   const serving = new Set<Promise<void>>();
   return {
@@ -168,6 +175,8 @@ async function answer(
   const otherPrices = await pricesOfOthers(others, targets[0].upstream.provider, options);
   const limits = calledLimits(apiKey, terms);
   const observe = !(terms.blockOnInsufficient ?? options.blockOnInsufficient);
+  const mayHideOutput = targets.some(({ route }) => options.hiddenOutput.mayHide(route.upstreamModel));
+  const plan = holdPlan({ request, terms, mayHideOutput, observe }, options.overdraft);
   const admission = await admit(
     {
       tenantId,
@@ -179,6 +188,7 @@ async function answer(
       otherPrices,
       longestPrompt,
       terms,
+      plan,
       model,
       limits,
       observe,
@@ -201,6 +211,7 @@ async function answer(
     traceId,
     requestHash,
     holdAmount: admission.holdAmount,
+    growth: admission.growth,
     periodDay: admission.periodDay,
     model: model.name,
     provider: targets[0].upstream.provider,

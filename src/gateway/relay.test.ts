@@ -8,6 +8,8 @@ const delta = (content: string) => `data: {"choices":[{"index":0,"delta":{"conte
 const done = 'data: [DONE]\n\n';
 const finished = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n';
 
+const coversAll = { passes: () => true, look: () => null };
+
 /** Relays what `body` brings; the client is told to be gone by the body where a test says so. */
 async function relay(body: (client: RecordedClient) => AsyncIterable<string>) {
   const client = new RecordedClient();
@@ -18,7 +20,7 @@ async function relay(body: (client: RecordedClient) => AsyncIterable<string>) {
   const response = { kind: 'response' as const, status: 200, headers: {}, body: bytes() };
   const start = () => client.start({ kind: 'upstream', status: 200, headers: {} });
   const { signal } = new AbortController();
-  const relayed = await relayStream({ response, follower, client, signal, start });
+  const relayed = await relayStream({ response, follower, cover: coversAll, client, signal, start });
   return { client, follower, ...relayed, heldBack: Buffer.concat(relayed.heldBack).toString() };
 }
 
@@ -99,6 +101,7 @@ describe('a relayed stream', () => {
       throw new UpstreamBodyError('aborted');
     }
     const relaying = relayStream({
+      cover: coversAll,
       response: { kind: 'response', status: 200, headers: {}, body: bytes() },
       follower: openaiChat.followStream(streamContext()),
       client,

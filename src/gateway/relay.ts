@@ -1,12 +1,15 @@
 import type { StreamFollower } from '../dialects/dialect.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
+import { type EndedHere, Passage } from './passage.ts';
 import type { Client } from './request.ts';
+import type { StreamCover } from './stream-cover.ts';
 
 export interface Relaying {
   readonly response: UpstreamResponse;
   readonly follower: StreamFollower;
   readonly client: Client;
+  readonly cover: StreamCover;
   /** Aborted when the exchange is cancelled: a client that doesn't read is then not waited for. */
   readonly signal: AbortSignal;
   /** Sends the head; called once, right before the first byte. */
@@ -21,6 +24,8 @@ export interface Relayed {
   readonly heldBack: readonly Buffer[];
   /** Whether the client was sent anything. */
   readonly started: boolean;
+  /** Where the rest was not covered. */
+  readonly ended: EndedHere | null;
   /** What broke on our side; null where upstream or the client ended it. */
   readonly fault: unknown;
 }
@@ -33,7 +38,7 @@ const maxTrailingBytes = 64 * 1024;
 
 /** Passes a stream on as it arrives, and holds back what would make the client take it as complete. */
 export async function relayStream(relaying: Relaying): Promise<Relayed> {
-  const { response, follower, client, signal, start } = relaying;
+  const { response, follower, cover, client, signal, start } = relaying;
   let started = false;
   const cancelled = aborted(signal);
   const send = async (bytes: readonly Buffer[]) => {
@@ -46,8 +51,21 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
     // Not reading on is what slows upstream down to the client's pace.
     if (!written) await Promise.race([client.drained(), cancelled]);
   };
+  const passage = new Passage({ follower, cover, cancelled, send });
   try {
-    for await (const chunk of untilClosed(response.body, follower)) await send(follower.push(chunk));
+    for await (const chunk of untilClosed(response.body, follower)) {
+      const ended = await passage.pass(chunk);
+      if (ended === null) continue;
+      const outcome = ended.refused === null ? 'timeout' : 'balance_exhausted';
+      return {
+        outcome: client.gone.aborted ? 'client_gone' : outcome,
+        complete: false,
+        heldBack: [],
+        started,
+        ended,
+        fault: null,
+      };
+    }
     const heldBack = follower.end();
     const ranOut = isCutShort(follower);
     const outcome = ranOut ? 'upstream_cut' : endOf(follower);
@@ -56,11 +74,12 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
       complete: !ranOut,
       heldBack: ranOut ? [] : heldBack,
       started,
+      ended: null,
       fault: null,
     };
   } catch (error) {
     const fault = error instanceof UpstreamBodyError ? null : error;
-    return { outcome: outcomeOf(error, client), complete: false, heldBack: [], started, fault };
+    return { outcome: outcomeOf(error, client), complete: false, heldBack: [], started, ended: null, fault };
   }
 }
 

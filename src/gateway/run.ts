@@ -5,6 +5,7 @@ import { holdOf } from './commit.ts';
 import type { ExchangeOptions } from './exchange.ts';
 import { finish } from './finish.ts';
 import { type Forwarded, type ForwardOptions, forward } from './forward.ts';
+import { openHold } from './open-hold.ts';
 import { type OpenPendingOptions, type OpenRequest, openPending } from './open-request.ts';
 import type { Progress } from './progress.ts';
 import type { Client, RequestHeaders } from './request.ts';
@@ -65,7 +66,8 @@ async function finishOpened(
   try {
     const forwarded = await upstream.answer;
     const { signal } = upstream;
-    return await finish({ open, dialect, request, client, progress, forwarded, signal }, options);
+    const hold = openHold(open, options);
+    return await finish({ open, hold, dialect, request, client, progress, forwarded, signal }, options);
   } catch (error) {
     // Once something was delivered, the PENDING row stays, for whoever settles what was left open.
     if (!progress.answering) await voidBroken(admitted, options);

@@ -30,6 +30,8 @@ async function committedWith(findPrice: Catalog['findPrice']): Promise<Commit | 
         rateMultiplierPpm: 1_000_000n,
         maxOpenRequests: null,
         blockOnInsufficient: null,
+        allowNegative: null,
+        streamAllowNegative: null,
       },
     },
     request: { stream: false, serviceTier: null, continues: null },

@@ -1,11 +1,11 @@
 import type { Target } from '../catalog/catalog.ts';
 import type { AnswerReading } from '../dialects/dialect.ts';
-import { charge, type Used } from '../domain/charge.ts';
+import { type Charge, charge, type Used } from '../domain/charge.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type PriceList, unitMultiplierPpm } from '../domain/pricing.ts';
 import { receiptOf } from '../domain/receipt.ts';
 import type { Outcome } from '../domain/transaction.ts';
-import { addUsage, inputTokens, outputTokens, type Usage } from '../domain/usage.ts';
+import { addUsage, inputTokens, type MeteredUsage, outputTokens, type Usage } from '../domain/usage.ts';
 import type { Charged, NotCharged } from './commit.ts';
 import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { meter } from './meter.ts';
@@ -21,16 +21,34 @@ export interface Ending {
   readonly complete: boolean;
 }
 
-/** Meters, prices and commits; waits for the ledger, but not for longer than the client should. */
+/** An ending with what it costs, not committed yet. */
+export interface Priced {
+  readonly ending: Ending;
+  readonly metered: MeteredUsage;
+  readonly charged: Charge;
+  readonly costAmount: NanoUsd | null;
+}
+
+/** Meters, prices and commits. */
 export async function settle(
-  { open, request, forwarded, progress }: Exchange,
-  { outcome, reading: read, complete }: Ending,
+  exchange: Exchange,
+  ending: Ending,
   options: ExchangeOptions,
 ): Promise<Charged | NotCharged | null> {
+  return await commitPriced(exchange, await price(exchange, ending, options), options);
+}
+
+/** Meters and prices. */
+export async function price(
+  { open, request, forwarded }: Exchange,
+  ending: Ending,
+  options: ExchangeOptions,
+): Promise<Priced> {
+  const { reading: read, complete } = ending;
   const reading = soundReading(read, () =>
     options.observer.fault('reading usage', new Error('a count that is none'), open.traceId),
   );
-  const { upstream, route } = forwarded.target;
+  const { route } = forwarded.target;
   const own = await meter({ request, upstreamModel: route.upstreamModel, reading, complete }, options);
   const { others, ownCost } = await findPrices(forwarded.target, reading, options);
   const used = {
@@ -41,8 +59,23 @@ export async function settle(
   };
   const charged = charge(used, open.prices, open.terms.rateMultiplierPpm);
   const usage = others.reduce((sum, other) => addUsage(sum, other.usage), own.usage);
-  const metered = { usage, method: own.method };
   if (complete) remember(reading.answerId, own.usage, options);
+  return {
+    ending: { ...ending, reading },
+    metered: { usage, method: own.method },
+    charged,
+    costAmount: costOf(used, ownCost) ?? reading.statedCost,
+  };
+}
+
+/** Commits; waits for the ledger, but not for longer than the client should. */
+export async function commitPriced(
+  { open, forwarded, progress }: Exchange,
+  { ending, metered, charged, costAmount }: Priced,
+  options: ExchangeOptions,
+): Promise<Charged | NotCharged | null> {
+  const { outcome, reading } = ending;
+  const { upstream } = forwarded.target;
   const { statedCost, reported } = reading;
   const commit = options.settlements.commit({
     tenantId: open.tenantId,
@@ -51,7 +84,7 @@ export async function settle(
     transactionId: open.transactionId,
     amount: charged.amount,
     metered,
-    costAmount: costOf(used, ownCost) ?? statedCost,
+    costAmount,
     rates: charged.rates,
     receipt: receiptOf(charged, { statedCost, reported: keptUsage(reported) }),
     provider: upstream.provider,

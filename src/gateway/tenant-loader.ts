@@ -6,13 +6,15 @@ import type {
   AlreadyOpen,
   Cold,
   Denied,
+  Extended,
   HotState,
   LoadTicket,
+  NotExtended,
   Settled,
 } from '../hot-state/hot-state.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-type Decided = Admitted | Denied | AlreadyOpen | Settled;
+type Decided = Admitted | Denied | AlreadyOpen | Settled | Extended | NotExtended;
 
 export interface TenantLoader {
   /**

@@ -1,4 +1,4 @@
-import { refusal } from '../domain/errors.ts';
+import { type Refusal, refusal } from '../domain/errors.ts';
 
 /** What the client is told where upstream has nothing to tell it. */
 export const unavailable = refusal(
@@ -29,3 +29,10 @@ export const unreadableAnswer = refusal(
   'UPSTREAM_UNAVAILABLE',
   "The provider's answer is not JSON, so it could not be metered. It was not passed on, and nothing was charged.",
 );
+
+/** What the client is told where none of the answer was delivered, since it costs more than is held for it. */
+export function uncovered({ code }: Refusal): Refusal {
+  return code === 'QUOTA_BALANCE_EXCEEDED'
+    ? refusal(code, 'The answer costs more than the balance covers. Nothing was charged: top up the balance.')
+    : refusal(code, 'The answer could not be held money for in time. Nothing was charged; try again.');
+}

@@ -193,6 +193,8 @@ export interface LimitChanges {
   readonly rateMultiplierPpm?: bigint;
   readonly maxOpenRequests?: number | null;
   readonly blockOnInsufficient?: boolean | null;
+  readonly allowNegative?: boolean | null;
+  readonly streamAllowNegative?: boolean | null;
 }
 
 export interface LimitsChanged {

@@ -68,6 +68,8 @@ export interface QuotaRow {
   readonly quota_rate_multiplier_ppm: string;
   readonly quota_max_open_requests: string | null;
   readonly quota_block_on_insufficient: boolean | null;
+  readonly quota_allow_negative: boolean | null;
+  readonly quota_stream_allow_negative: boolean | null;
 }
 
 function present<T>(value: T | null, column: string): T {
@@ -157,6 +159,8 @@ export function decodeProjection(row: QuotaRow): QuotaProjection {
     rateMultiplierPpm: BigInt(row.quota_rate_multiplier_ppm),
     maxOpenRequests: optional(row.quota_max_open_requests, Number),
     blockOnInsufficient: row.quota_block_on_insufficient,
+    allowNegative: row.quota_allow_negative,
+    streamAllowNegative: row.quota_stream_allow_negative,
   };
 }
 

@@ -37,6 +37,8 @@ export interface Schema {
     tpm_limit: NullableInt8;
     max_open_requests: NullableInt8;
     block_on_insufficient: Generated<boolean | null>;
+    allow_negative: Generated<boolean | null>;
+    stream_allow_negative: Generated<boolean | null>;
     rate_multiplier_ppm: GeneratedInt8;
     last_seq: GeneratedInt8;
     version: GeneratedInt8;

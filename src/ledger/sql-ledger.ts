@@ -167,6 +167,7 @@ function limitParameters(changes: LimitChanges): unknown[] {
   const pair = <T>(value: T | undefined, write: (value: T) => unknown): unknown[] =>
     value === undefined ? [false, null] : [true, write(value)];
   const asIs = (value: number | null) => value;
+  const asSaid = (value: boolean | null) => value;
   return [
     ...pair(changes.creditLimit, (amount: NanoUsd) => amountParameter(amount)),
     ...pair(changes.dailyQuota, asIs),
@@ -175,7 +176,9 @@ function limitParameters(changes: LimitChanges): unknown[] {
     ...pair(changes.tpmLimit, asIs),
     ...pair(changes.rateMultiplierPpm, (ppm: bigint) => ppm.toString()),
     ...pair(changes.maxOpenRequests, asIs),
-    ...pair(changes.blockOnInsufficient, (value: boolean | null) => value),
+    ...pair(changes.blockOnInsufficient, asSaid),
+    ...pair(changes.allowNegative, asSaid),
+    ...pair(changes.streamAllowNegative, asSaid),
   ];
 }
 

@@ -51,7 +51,8 @@ const wordsPerString = 6;
 /** `sim-reasoning` thinks without being told to. */
 const reasoningModel = 'sim-reasoning';
 
-export function composeAnswer(task: Task, given: Given): Answer {
+export function composeAnswer(asked: Task, given: Given): Answer {
+  const task = given.directives.ignore_maximum ? { ...asked, maxOutputTokens: Infinity } : asked;
   const assignment = { ...given, task };
   const { model, directives, draws, promptTokens } = given;
   const ids = draws.sequence('ids');

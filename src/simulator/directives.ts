@@ -95,6 +95,8 @@ const grammar = {
   /** Prompt tokens to report as written to a cache, for five minutes and for an hour; only Anthropic's format tells them. */
   cache_write_tokens: count(10_000_000).default(0),
   cache_write_1h_tokens: count(10_000_000).default(0),
+  /** The answer is as long as it is, whatever maximum the request sets. */
+  ignore_maximum: flag.default(false),
   /** The model declines, in the message's `refusal`. */
   refusal: flag.default(false),
   /** How many tools are called at once. */

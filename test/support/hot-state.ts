@@ -24,6 +24,8 @@ export function quotaProjection(changes: Partial<QuotaProjection> = {}): QuotaPr
     tpmLimit: null,
     maxOpenRequests: null,
     blockOnInsufficient: null,
+    allowNegative: null,
+    streamAllowNegative: null,
     rateMultiplierPpm: 1_000_000n,
     ...changes,
   };

@@ -155,6 +155,8 @@ export async function openParts(clock: Clock = systemClock): Promise<TestParts> 
           rateMultiplierPpm: 1_000_000n,
           maxOpenRequests: null,
           blockOnInsufficient: null,
+          allowNegative: null,
+          streamAllowNegative: null,
         },
         audit,
       );

@@ -240,6 +240,8 @@ function randomProjection(world: World, tenant: TenantKind): QuotaProjection {
     tpmLimit: quota(4_000),
     maxOpenRequests: null,
     blockOnInsufficient: null,
+    allowNegative: null,
+    streamAllowNegative: null,
     rateMultiplierPpm: BigInt(below(random, 2_000_000)),
   };
 }

@@ -89,6 +89,7 @@ export function readState(reply: unknown, tenantId: TenantId): QuotaState | unde
 
 /** The projection as the scripts take it: names and values, the version first. Null is an empty string. */
 export function projectionArgs(projection: QuotaProjection): string[] {
+  const said = (value: boolean | null) => (value === null ? null : String(value));
   const fields: [name: string, value: string | number | bigint | null][] = [
     ['version', projection.version],
     ['balance', projection.balance],
@@ -105,10 +106,9 @@ export function projectionArgs(projection: QuotaProjection): string[] {
     ['tpm_limit', projection.tpmLimit],
     ['rate_multiplier_ppm', projection.rateMultiplierPpm],
     ['max_open_requests', projection.maxOpenRequests],
-    [
-      'block_on_insufficient',
-      projection.blockOnInsufficient === null ? null : String(projection.blockOnInsufficient),
-    ],
+    ['block_on_insufficient', said(projection.blockOnInsufficient)],
+    ['allow_negative', said(projection.allowNegative)],
+    ['stream_allow_negative', said(projection.streamAllowNegative)],
   ];
   return fields.flatMap(([name, value]) => [name, value === null ? '' : value.toString()]);
 }
@@ -118,6 +118,7 @@ function readProjection(fields: ReadonlyMap<string, string>, tenantId: TenantId)
   const count = (name: string) => Number(text(name));
   const textOrNull = (name: string) => (text(name) === '' ? null : text(name));
   const countOrNull = (name: string) => (text(name) === '' ? null : count(name));
+  const booleanOrNull = (name: string) => (text(name) === '' ? null : text(name) === 'true');
   const amount = (name: string): NanoUsd => nano(BigInt(text(name)));
   return {
     tenantId,
@@ -136,8 +137,9 @@ function readProjection(fields: ReadonlyMap<string, string>, tenantId: TenantId)
     tpmLimit: countOrNull('tpm_limit'),
     rateMultiplierPpm: BigInt(text('rate_multiplier_ppm')),
     maxOpenRequests: countOrNull('max_open_requests'),
-    blockOnInsufficient:
-      textOrNull('block_on_insufficient') === null ? null : text('block_on_insufficient') === 'true',
+    blockOnInsufficient: booleanOrNull('block_on_insufficient'),
+    allowNegative: booleanOrNull('allow_negative'),
+    streamAllowNegative: booleanOrNull('stream_allow_negative'),
   };
 }
 
