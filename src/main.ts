@@ -21,9 +21,10 @@ async function startGateway(): Promise<void> {
   const print = (text: string) => process.stdout.write(text);
   const options = { config, environment: process.env, print };
   if (supervisor !== null) {
-    const app = await startWorker(options, supervisor);
-    const end = endOnSignals(app);
-    supervisor.drain.then(end);
+    // Until it serves there is nothing to finish, and without its supervisor it would never listen.
+    let end: () => void = () => process.exit(0);
+    supervisor.drain.then(() => end());
+    end = endOnSignals(await startWorker(options, supervisor));
   } else if (config.workers > 1) {
     const app = await startSupervisor(options);
     endOnSignals(app, () => app.kill());

@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openPostgres } from '../src/ledger/drivers/postgres.ts';
@@ -236,6 +238,46 @@ describe('the end of a gateway with workers', () => {
     gateway = await start();
     const { data } = await gateway.admin('GET', `/transactions?tenant_id=${tenant.id}`);
     expect(data).toContainEqual(expect.objectContaining({ id: transactionId, status: 'COMMITTED' }));
+  });
+});
+
+describe('a supervisor that is killed', () => {
+  it('with a connection on its way to a worker costs the worker nothing that runs', async () => {
+    const serving = await startServing();
+    const pids = await workersOf(serving);
+    const { text } = await stream(serving);
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    const { port } = new URL(serving.url);
+    const sockets = Array.from({ length: 4 }, () => connect(Number(port), '127.0.0.1'));
+    for (const socket of sockets) socket.on('error', () => undefined);
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    await sleep(100);
+    await serving.kill();
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+    expect(await text).toContain('[DONE]');
+    for (const socket of sockets) socket.destroy();
+    await expect.poll(() => pids.filter(isRunning), soon).toEqual([]);
+    await serving.stop();
+  });
+
+  it('before its workers listen takes them with it', async () => {
+    const fresh = await newDatabase();
+    const port = await freePort();
+    const supervisor = spawn(process.execPath, ['bin/tollgate.js'], {
+      env: { ...process.env, DATABASE_URL: fresh.url, REDIS_URL: redis.url, WORKERS: '2', PORT: `${port}` },
+      stdio: 'ignore',
+    });
+    const children = () =>
+      readFileSync(`/proc/${supervisor.pid}/task/${supervisor.pid}/children`, 'utf8')
+        .split(' ')
+        .filter(Boolean)
+        .map(Number);
+    await expect.poll(() => children().length, { timeout: 20_000, interval: 5 }).toBe(2);
+    const pids = children();
+    await sleep(150);
+    supervisor.kill('SIGTERM');
+    await expect.poll(() => pids.filter(isRunning), { timeout: 15_000, interval: 50 }).toEqual([]);
+    await fresh.remove();
   });
 });
 

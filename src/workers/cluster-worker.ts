@@ -53,6 +53,9 @@ export function listenToSupervisor(): Supervisor | null {
     const known = messages.find((name) => name === message);
     if (known !== undefined) heard[known].resolve();
   });
+  // What node itself says to a supervisor that is gone fails, and unheard that would end the process: the
+  // disconnection follows, and is what counts.
+  worker.on('error', () => undefined);
   worker.on('disconnect', () => {
     // Without this mark node ends a worker at once when its supervisor is gone, and cuts what runs.
     worker.exitedAfterDisconnect = true;
