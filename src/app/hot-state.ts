@@ -5,8 +5,15 @@ import { systemClock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
 import { createMemoryHotState } from '../hot-state/memory.ts';
-import { connectRedis, type RedisAddress, type RedisClient, unusable } from '../hot-state/redis/connect.ts';
+import {
+  connectRedis,
+  mastersOf,
+  type RedisAddress,
+  type RedisClient,
+  unusable,
+} from '../hot-state/redis/connect.ts';
 import { createRedisHealth } from '../hot-state/redis/health.ts';
+import { isMissingRight, requireWrites } from '../hot-state/redis/probe.ts';
 import { reasonOf } from '../hot-state/redis/reasons.ts';
 import { createRedisHotState } from '../hot-state/redis/redis.ts';
 import { readScriptTexts } from '../hot-state/redis/script-texts.ts';
@@ -36,6 +43,7 @@ export async function openHotState(
   if (address === null) return { hotState: createMemoryHotState({ clock: systemClock }), redis: null };
   const client = await openRedis(address, log, undo);
   const run = await loadOrExplain(client, address);
+  await requireRights(client, address);
   const hotState = createRedisHotState({
     run,
     onFault: (what, error) => log.error({ err: error }, what),
@@ -73,6 +81,15 @@ async function loadOrExplain(client: RedisClient, address: RedisAddress): Promis
     throw error instanceof Fault && error.cause !== undefined
       ? unusable(address, `it takes no scripts: ${reasonOf(error.cause)}`)
       : error;
+  }
+}
+
+/** Found at the start, and not by every request: it connects, and says that it is well. */
+async function requireRights(client: RedisClient, address: RedisAddress): Promise<void> {
+  for (const node of mastersOf(client)) {
+    await requireWrites(node).catch((error) => {
+      if (isMissingRight(error)) throw unusable(address, reasonOf(error));
+    });
   }
 }
 

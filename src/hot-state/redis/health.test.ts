@@ -54,6 +54,17 @@ it('says that Redis may drop holds, and what to do, as long as that is so', asyn
   expect(await health.servers()).toBeNull();
 });
 
+it('fails while Redis refuses what every script does, for want of memory, replicas or rights', async () => {
+  for (const setting of ['maxmemory', 'min-replicas-to-write'] as const) {
+    await client.config('SET', setting, '1');
+    await expect(health.servers()).rejects.toThrow(/OOM|NOREPLICAS/);
+    await client.config('SET', setting, '0');
+    expect(await health.servers()).toBeNull();
+  }
+  await client.call('ACL', 'SETUSER', 'default', 'resetkeys', '~other:*');
+  await expect(health.servers()).rejects.toThrow('NOPERM');
+});
+
 it('fails while Redis takes no writes', async () => {
   await client.replicaof('127.0.0.1', 1);
   await expect(health.servers()).rejects.toThrow('is a replica');

@@ -7,6 +7,7 @@ import {
   replicaTakesNoWrites,
   unfitness,
 } from './connect.ts';
+import { requireWrites } from './probe.ts';
 import { reasonOf } from './reasons.ts';
 import type { ScriptText } from './script-texts.ts';
 
@@ -59,6 +60,7 @@ async function troubleOf(node: Redis, isCluster: boolean): Promise<string | null
   if (cluster !== null && !/^cluster_state:ok\r?$/m.test(cluster)) {
     throw new Error('the Cluster is down: some of its slots have no master.');
   }
+  await requireWrites(node);
   return unfitness(info);
 }
 
