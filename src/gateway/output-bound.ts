@@ -1,4 +1,4 @@
-import { certainPart } from '../tokenizer/cut-off.ts';
+import { certainText } from '../domain/certain-text.ts';
 import type { Countable } from '../tokenizer/tokenizer.ts';
 
 /** A UTF-16 code unit is three bytes of UTF-8 at most, and no vocabulary has a token of less than a byte. */
@@ -46,7 +46,7 @@ export class OutputBound {
    */
   async count({ texts }: Countable): Promise<void> {
     const { tails, tokens } = this.#uncounted(texts);
-    const certain = certainPart({ texts: tails, overhead: 0 }).texts;
+    const certain = tails.map(certainText);
     const counted = tokens + (await this.#countTexts(certain));
     const rests = tails.map((tail, index) => tail.slice(certain[index]?.length ?? 0));
     this.#counted = {
