@@ -25,7 +25,11 @@ export async function openOneStatementEach(
   );
   for (const client of clients) {
     await client.connect();
-    await setUpSession(client, { statementTimeoutMs: 30_000, withinMs: 5_000 });
+    await setUpSession(client, {
+      statementTimeoutMs: 30_000,
+      lockTimeoutMs: null,
+      withinMs: 5_000,
+    });
     await client.query('SET plan_cache_mode = force_generic_plan');
   }
   const writers = clients.map(writersOn);

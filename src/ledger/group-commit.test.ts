@@ -209,13 +209,27 @@ describe('a group commit', () => {
 
   it('rejects a whole batch when the engine is away, and goes on when it is back', async () => {
     let away = true;
-    const { writer, batches } = recorder({ fail: () => (away ? new Error('away') : null) });
+    const { writer, batches } = recorder({
+      fail: () => (away ? new Fault('LEDGER_UNAVAILABLE', 'away') : null),
+    });
     const group = new GroupCommit(oneLane);
     const answers = await Promise.allSettled(['a', 'b'].map((name) => group.submit(writer, item(name))));
     expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect(batches).toHaveLength(1);
     away = false;
     expect(await group.submit(writer, item('c'))).toBe('wrote c');
+  });
+
+  it('finds an item that fails before it gets to the engine, as one that the engine refuses', async () => {
+    const { writer } = recorder({
+      fail: (batch) =>
+        batch.some(({ name }) => name === 'cursed') ? new TypeError('it can not be written down') : null,
+    });
+    const group = new GroupCommit(oneLane);
+    const answers = await Promise.allSettled(
+      ['a', 'cursed', 'b'].map((name) => group.submit(writer, item(name))),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   });
 
   it('tells of each batch its size, its waits and what has come since', async () => {

@@ -3,7 +3,7 @@ import type { Clock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { WrittenBatch } from '../observability/observer.ts';
-import { SqlError } from './drivers/driver.ts';
+import { isLockTimeout, SqlError } from './drivers/driver.ts';
 
 /** One kind of command, written many at a time. */
 export interface BatchWriter<Item, Result> {
@@ -178,10 +178,21 @@ class Lane {
       for (const [index, waiting] of group.entries()) waiting.resolve(results[index]);
       return group.length;
     } catch (error) {
-      if (error instanceof SqlError && group.length > 1) return await this.#writeHalves(writer, group);
+      if (isLockTimeout(error)) return await this.#writeByTenant(writer, group, error);
+      // What says that the ledger is away says so of every item.
+      if (!(error instanceof Fault) && group.length > 1) return await this.#writeHalves(writer, group);
       for (const waiting of group) waiting.reject(error);
       return 0;
     }
+  }
+
+  /** One tenant's row is locked: the others don't wait for it. */
+  async #writeByTenant(writer: Writer, group: readonly Waiting[], error: unknown): Promise<number> {
+    const byTenant = Map.groupBy(group, ({ item }) => writer.tenantOf(item));
+    let written = 0;
+    if (byTenant.size === 1) for (const waiting of group) waiting.reject(error);
+    else for (const ofOne of byTenant.values()) written += await this.#write(writer, ofOne, 0);
+    return written;
   }
 
   /**

@@ -39,15 +39,26 @@ export class SqlError extends Error {
  */
 const unavailableClasses: ReadonlySet<string> = new Set(['08', '53', '57', '58', 'XX']);
 const readOnlyTransaction = '25006';
+/** Somebody keeps a row locked that the statement needs. */
+const lockNotAvailable = '55P03';
 /** In the class of lost connections, but about the statement. */
 const protocolViolation = '08P01';
 
 /** What an engine's error means: LEDGER_UNAVAILABLE, or SqlError where it refuses the statement itself. */
 export function engineError(message: string, sqlState: string): Fault | SqlError {
   const refused = new SqlError(message, sqlState);
-  const unavailable = sqlState === readOnlyTransaction || unavailableClasses.has(sqlState.slice(0, 2));
+  const unavailable =
+    sqlState === readOnlyTransaction ||
+    sqlState === lockNotAvailable ||
+    unavailableClasses.has(sqlState.slice(0, 2));
   if (!unavailable || sqlState === protocolViolation) return refused;
   return new Fault('LEDGER_UNAVAILABLE', 'The ledger is not available. Nothing was charged.', {
     cause: refused,
   });
+}
+
+/** Whether a statement gave up because somebody keeps a row locked that it needs. */
+export function isLockTimeout(error: unknown): boolean {
+  const cause = error instanceof Fault ? error.cause : null;
+  return cause instanceof SqlError && cause.sqlState === lockNotAvailable;
 }

@@ -21,10 +21,12 @@ export const valueTypes: ClientConfig['types'] = {
  * sits in memory isn't durable, so `off` is raised to `on`; a stricter choice of the operator stays. A
  * plan is made anew for each batch: batches differ in size, and a plan that was made for an empty table
  * would otherwise be kept while it grows. The server looks now and then whether the client is still
- * there, so that the locks of a gateway that died are not held until its statement ends.
+ * there, so that the locks of a gateway that died are not held until its statement ends. A row that somebody
+ * keeps locked is not waited for as long as a statement: others wait behind it.
  */
-const sessionSettings = (statementTimeoutMs: number | null) => `
+const sessionSettings = ({ statementTimeoutMs, lockTimeoutMs }: SessionTimeouts) => `
   SET statement_timeout = ${statementTimeoutMs ?? 0};
+  SET lock_timeout = ${lockTimeoutMs ?? 0};
   SET idle_in_transaction_session_timeout = ${statementTimeoutMs ?? 0};
   SET client_connection_check_interval = 1000;
   SET default_transaction_isolation = 'read committed';
@@ -34,18 +36,24 @@ const sessionSettings = (statementTimeoutMs: number | null) => `
   SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 `;
 
+/** Null: none. */
+export interface SessionTimeouts {
+  readonly statementTimeoutMs: number | null;
+  readonly lockTimeoutMs: number | null;
+}
+
 /**
  * Readies a new connection.
  * @throws what the server refuses, or that it gave no answer in time
  */
 export async function setUpSession(
   client: ClientBase,
-  options: { readonly statementTimeoutMs: number | null; readonly withinMs: number },
+  options: SessionTimeouts & { readonly withinMs: number },
 ): Promise<void> {
   // The pool doesn't listen while a connection is lent, and an error that nobody hears ends the process.
   client.on('error', () => undefined);
   const query: QueryConfig & { query_timeout: number } = {
-    text: sessionSettings(options.statementTimeoutMs),
+    text: sessionSettings(options),
     query_timeout: options.withinMs,
   };
   await client.query(query);

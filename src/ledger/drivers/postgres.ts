@@ -27,6 +27,9 @@ export interface PostgresOptions {
 
 /** Beside the lanes: reads of the catalog, snapshots, the admin plane. */
 const otherConnections = 6;
+/** Batches of several processes that wait for one tenant's row wait far less. */
+const lockTimeoutMs = 500;
+
 const connectWithinMs = 1_000;
 const patienceMs = 500;
 const probeWithinMs = 400;
@@ -126,7 +129,12 @@ class PostgresEngine {
       idleTimeoutMillis: 30_000,
       connectionTimeoutMillis: connectWithinMs,
       onConnect: (fresh: ClientBase) =>
-        setUpSession(fresh, { statementTimeoutMs, withinMs: connectWithinMs }),
+        setUpSession(fresh, {
+          statementTimeoutMs,
+          // A migration waits for as long as it takes.
+          lockTimeoutMs: statementTimeoutMs === null ? null : lockTimeoutMs,
+          withinMs: connectWithinMs,
+        }),
     });
     // A connection that breaks while nobody uses it leaves the pool by itself; unheard, it would end us.
     this.#pool.on('error', () => undefined);
