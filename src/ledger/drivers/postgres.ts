@@ -27,8 +27,8 @@ export interface PostgresOptions {
 
 /** Beside the lanes: reads of the catalog, snapshots, the admin plane. */
 const otherConnections = 6;
-/** Batches of several processes that wait for one tenant's row wait far less. */
-const lockTimeoutMs = 500;
+/** Longer than Postgres takes by default to find a deadlock, which is tried again. */
+const lockTimeoutMs = 2_000;
 
 const connectWithinMs = 1_000;
 const patienceMs = 500;
