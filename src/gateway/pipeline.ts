@@ -1,5 +1,5 @@
 import type { Catalog } from '../catalog/catalog.ts';
-import type { ClientCall, Dialect } from '../dialects/dialect.ts';
+import type { ClientCall, Dialect, DialectRequest } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusalOf } from '../domain/errors.ts';
 import {
@@ -16,7 +16,7 @@ import type { Observer } from '../observability/observer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { UpstreamClient } from '../upstream/upstream.ts';
 import { admit } from './admit.ts';
-import { authenticate } from './authenticate.ts';
+import { type Authenticated, authenticate } from './authenticate.ts';
 import { calledLimits } from './called-limits.ts';
 import { createSettlements, type Settlements } from './commit.ts';
 import { HiddenOutput } from './hidden-output.ts';
@@ -28,10 +28,11 @@ import { Progress } from './progress.ts';
 import { rateHeaders } from './rate-headers.ts';
 import { RememberedInput } from './remembered-input.ts';
 import type { Client, GatewayRequest } from './request.ts';
-import { resolve } from './resolve.ts';
+import { type Resolved, resolve } from './resolve.ts';
 import { run } from './run.ts';
+import { inSession } from './session.ts';
 import { createTenantLoader, type TenantLoader } from './tenant-loader.ts';
-import { takenRefusal, traceOf } from './trace.ts';
+import { type Trace, takenRefusal, traceOf } from './trace.ts';
 import { unknownMemberRefusal } from './unknown-members.ts';
 
 export interface PipelineOptions {
@@ -54,6 +55,8 @@ export interface PipelineOptions {
   readonly overdraft?: OverdraftPolicy;
   readonly maxAnswerBytes?: number;
   readonly commitWaitMs?: number;
+  /** How long a request waits for the one before it in its session. */
+  readonly sessionWaitMs?: number;
   readonly pendingTtlMs?: number;
 }
 
@@ -81,6 +84,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     overdraft: { streams: true, answers: false },
     maxAnswerBytes: 64 * 1024 * 1024,
     commitWaitMs: 5_000,
+    sessionWaitMs: 10_000,
     pendingTtlMs: 60 * 60_000,
     ...given,
     settlements,
@@ -149,7 +153,7 @@ async function answer(
 
   const caller = await authenticate(incoming, options);
   if (caller.kind === 'refused') return caller;
-  const { apiKey, terms } = caller;
+  const { apiKey } = caller;
   progress.authenticated(apiKey.tenantId, apiKey.id);
 
   const request = dialect.readRequest(call);
@@ -158,15 +162,36 @@ async function answer(
 
   const resolved = await resolve(apiKey, request, dialect.name, options);
   if (resolved.kind === 'refused') return resolved;
-  const { prices, longestPrompt, model, targets } = resolved;
+  const { targets } = resolved;
   const unknown = unknownMemberRefusal(request, targets);
   if (unknown !== null) return unknown;
   if (request.isFree)
     return await passFree({ dialect, headers, request, targets, client, progress }, options);
 
+  const transactionId = options.newId() as TransactionId;
+  const asked = { incoming, client, progress, trace, caller, request, resolved, transactionId };
+  return await inSession({ ...apiKey, transactionId, headers, client }, options, () => bill(asked, options));
+}
+
+/** A request that costs something, and that is in order. */
+interface BillableRequest {
+  readonly incoming: GatewayRequest;
+  readonly client: Client;
+  readonly progress: Progress;
+  readonly trace: Trace;
+  readonly caller: Authenticated;
+  readonly request: DialectRequest;
+  readonly resolved: Resolved;
+  readonly transactionId: TransactionId;
+}
+
+async function bill(asked: BillableRequest, options: Options): Promise<Refusal | null> {
+  const { incoming, client, progress, trace, caller, request, resolved, transactionId } = asked;
+  const { dialect, headers, call } = incoming;
+  const { apiKey, terms } = caller;
+  const { prices, longestPrompt, model, targets } = resolved;
   const { tenantId, id: apiKeyId } = apiKey;
   const { traceId } = trace;
-  const transactionId = options.newId() as TransactionId;
   const requestHash = requestHashOf(dialect, call);
   const known = trace.fromClient ? await options.ledger.findByTrace(tenantId, traceId) : undefined;
   if (known !== undefined) return takenRefusal(known, requestHash);

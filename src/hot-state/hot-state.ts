@@ -137,6 +137,16 @@ export interface NotExtended {
   readonly available: NanoUsd;
 }
 
+/** A session and the request that has it, or wants it. */
+export interface SessionLock {
+  readonly tenantId: TenantId;
+  readonly sessionId: string;
+  readonly holder: TransactionId;
+}
+
+/** A session that isn't locked again in this time is free: who had it may have died. */
+export const sessionLockMs = 15_000;
+
 export interface QuotaState {
   readonly projection: QuotaProjection;
   /** Σ of the open holds. */
@@ -185,6 +195,13 @@ export interface HotState {
    * lost or 20 seconds old, it takes a newer projection and nothing else: ask again.
    */
   load(snapshot: TenantSnapshot, ticket: LoadTicket): Promise<void>;
+  /**
+   * Locks the session for its request, for 15 seconds from now on, or answers false where another request has it.
+   * Not exact through a loss of hot state.
+   */
+  lockSession(lock: SessionLock): Promise<boolean>;
+  /** Gives it back if this request has it. */
+  unlockSession(lock: SessionLock): Promise<void>;
   /** What hot state knows of a tenant; undefined when cold. */
   look(tenantId: TenantId): Promise<QuotaState | undefined>;
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { loadTenant, plainKey, quotaProjection } from '../../test/support/hot-state.ts';
 import type { Clock } from '../domain/clock.ts';
-import type { TenantId } from '../domain/ids.ts';
+import type { TenantId, TransactionId } from '../domain/ids.ts';
 import { nano } from '../domain/money.ts';
 import { describeHotState } from './hot-state.contract.ts';
 import { createMemoryHotState } from './memory.ts';
@@ -28,4 +28,18 @@ it('forgets only tenants without open holds when there are too many', async () =
     undefined,
     { openHolds: 0 },
   ]);
+});
+
+it('takes a session back from a request that nobody renewed it for', async () => {
+  let nowMs = 0;
+  const hotState = createMemoryHotState({ clock: { now: () => nowMs, monotonic: () => nowMs } });
+  const lock = { tenantId: 'a' as TenantId, sessionId: 's', holder: 'one' as TransactionId };
+  const other = { ...lock, holder: 'two' as TransactionId };
+  expect(await hotState.lockSession(lock)).toBe(true);
+  nowMs += 10_000;
+  expect(await hotState.lockSession(lock)).toBe(true);
+  nowMs += 14_999;
+  expect(await hotState.lockSession(other)).toBe(false);
+  nowMs += 1;
+  expect(await hotState.lockSession(other)).toBe(true);
 });

@@ -28,6 +28,7 @@ import {
   ratesOf,
   remainingOf,
 } from './memory/limits.ts';
+import { Sessions } from './memory/sessions.ts';
 import { SettledHolders } from './memory/settled-holders.ts';
 import { type Hold, TenantTable } from './memory/tenant.ts';
 import { ticketSource } from './memory/tickets.ts';
@@ -43,6 +44,7 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
   const periods = cachedPeriods();
   const tenants = new TenantTable(maxTenants);
   const settled = new SettledHolders(clock);
+  const sessions = new Sessions(clock);
   const tickets = ticketSource(clock);
 
   const get = (tenantId: TenantId) => tenants.get(tenantId, clock.now());
@@ -108,6 +110,8 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
         tenant.place(traceId, hold, clock.monotonic());
       }
     },
+    lockSession: async (lock) => sessions.lock(lock),
+    unlockSession: async (lock) => sessions.unlock(lock),
     look: async (tenantId) => {
       const tenant = tenants.find(tenantId);
       tenant?.dropUnconfirmed(clock.monotonic());

@@ -79,6 +79,8 @@ export function losableHotState(create: () => HotState) {
     release: async (hold) => here().release(hold),
     project: async (projection) => here().project(projection),
     load: async (snapshot, ticket) => here().load(snapshot, ticket),
+    lockSession: async (lock) => here().lockSession(lock),
+    unlockSession: async (lock) => here().unlockSession(lock),
     look: async (tenantId) => here().look(tenantId),
   };
   return {

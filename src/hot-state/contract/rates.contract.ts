@@ -268,6 +268,25 @@ export function describeRates(create: (clock: Clock) => Promise<HotState>): void
       expect(await check(2, { ...bounds, apiKeyId: otherKey })).toMatchObject({ kind: 'admitted' });
     });
 
+    it('gives a session to one request at a time, and takes it back from one that is gone', async () => {
+      await load({});
+      const lockOf = (name: string, sessionId = 'chat-1', tenant = tenantId) => ({
+        tenantId: tenant,
+        sessionId,
+        holder: asked(name).holder,
+      });
+      expect(await hotState.lockSession(lockOf('one'))).toBe(true);
+      expect(await hotState.lockSession(lockOf('one'))).toBe(true);
+      expect(await hotState.lockSession(lockOf('two'))).toBe(false);
+      expect(await hotState.lockSession(lockOf('two', 'chat-2'))).toBe(true);
+      expect(await hotState.lockSession(lockOf('three', 'chat-1', 'tenant-2' as TenantId))).toBe(true);
+      await hotState.unlockSession(lockOf('two'));
+      expect(await hotState.lockSession(lockOf('two'))).toBe(false);
+      await hotState.unlockSession(lockOf('one'));
+      await hotState.unlockSession(lockOf('one'));
+      expect(await hotState.lockSession(lockOf('two'))).toBe(true);
+    });
+
     it('observes: money and requests a day deny nothing and are told, limits a minute deny', async () => {
       await load({ dailyQuota: 1, rpmLimit: 2 });
       const observe = true;

@@ -1,5 +1,15 @@
 import type { ApiKeyId, TenantId } from '../../domain/ids.ts';
 
+/** The key of a session: the request that has it. */
+export interface SessionOwner {
+  readonly tenantId: TenantId;
+  readonly sessionId: string;
+}
+
+export function sessionKey({ tenantId, sessionId }: SessionOwner): string {
+  return `gw:lock:session:{${tenantId}}:${sessionId}`;
+}
+
 /** Whose keys: a tenant's, and those of one of its API keys where it is about a request. */
 export interface KeyOwner {
   readonly tenantId: TenantId;

@@ -13,7 +13,7 @@ import { periodAt, type QuotaProjection } from '../../domain/quota.ts';
 import { describeHotState } from '../hot-state.contract.ts';
 import { connectRedis, unfitness } from './connect.ts';
 import { createRedisHealth } from './health.ts';
-import { tenantKeys } from './keys.ts';
+import { sessionKey, tenantKeys } from './keys.ts';
 import { createRedisHotState, type RedisHotState } from './redis.ts';
 import { readScriptTexts } from './script-texts.ts';
 import { loadScripts, type RunScript } from './scripts.ts';
@@ -269,4 +269,11 @@ it('keeps a tenant, and its minutes, as compactly as Redis can', async () => {
   const [quota, , , , , requests, tokens] = tenantKeys(owner);
   for (const redisKey of [quota, requests!, tokens!])
     expect(await redis.client.object('ENCODING', redisKey)).toBe('listpack');
+});
+
+it('takes a session back from a process that died', async () => {
+  const hotState = await loaded();
+  const lock = { tenantId, sessionId: 'chat {1}', holder: check('1').holder };
+  await hotState.lockSession(lock);
+  expect(await redis.client.pttl(sessionKey(lock))).toBeGreaterThan(0);
 });

@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault } from '../../domain/errors.ts';
-import type { CalledLimits, Confirmation, HoldRef, HotState, QuotaCheck } from '../hot-state.ts';
+import {
+  type CalledLimits,
+  type Confirmation,
+  type HoldRef,
+  type HotState,
+  type QuotaCheck,
+  sessionLockMs,
+} from '../hot-state.ts';
 import { ReplyLost } from './connect.ts';
 import { projectionArgs, readCheck, readExtension, readState, unexpected } from './replies.ts';
 import type { RunScript } from './scripts.ts';
@@ -90,6 +97,10 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
       ]);
       const args = [time(), ticket, JSON.stringify(pendings), ...projectionArgs(projection)];
       await run('quota_load', projection, args);
+    },
+    lockSession: async (lock) => (await run('session_lock', lock, [lock.holder, sessionLockMs])) === 1,
+    unlockSession: async (lock) => {
+      await run('session_unlock', lock, [lock.holder]);
     },
     look: async (tenantId) => readState(await run('quota_look', { tenantId }, [time()]), tenantId),
     close: () => closing.abort(),

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mastersOf, type RedisClient, ReplyLost, unavailable } from './connect.ts';
-import { type KeyOwner, tenantKeys } from './keys.ts';
+import { type KeyOwner, type SessionOwner, sessionKey, tenantKeys } from './keys.ts';
 
 /** One Lua file each; a file's head tells its arguments and results. */
 const scriptNames = [
@@ -12,14 +12,16 @@ const scriptNames = [
   'quota_project',
   'quota_load',
   'quota_look',
+  'session_lock',
+  'session_unlock',
 ] as const;
 
 export type ScriptName = (typeof scriptNames)[number];
 
-/** Runs a script on the keys of one tenant, and of the API key of a request. */
+/** Runs a script on the keys of one tenant, and of the API key of a request; or on that of a session. */
 export type RunScript = (
   name: ScriptName,
-  owner: KeyOwner,
+  owner: KeyOwner | SessionOwner,
   args: readonly (string | number)[],
 ) => Promise<unknown>;
 
@@ -55,7 +57,7 @@ export async function loadScripts(client: RedisClient): Promise<RunScript> {
     // Nothing queues up for a connection that isn't there.
     if (client.status !== 'ready') throw unavailable(new Error(`the connection is ${client.status}`));
     const { text, sha } = scripts[name];
-    const keys = tenantKeys(owner);
+    const keys = 'sessionId' in owner ? [sessionKey(owner)] : tenantKeys(owner);
     try {
       return await client.evalsha(sha, keys.length, ...keys, ...args);
     } catch (error) {
