@@ -111,19 +111,30 @@ describe.each([
   });
 });
 
+/** Postgres is away while the tenant asks. @returns what it is told, and what is held for it then */
+async function askWhileAway(tenant: TestTenant) {
+  await expect.poll(async () => (await askAndTime(tenant, 0)).status, { timeout: 20_000 }).toBe(200);
+  await postgres.crash();
+  const codes: string[] = [];
+  for (let index = 0; index < 12; index++) {
+    const { status, code } = await askAndTime(tenant, index);
+    codes.push(`${status} ${code}`);
+    await sleep(150);
+  }
+  const held = (await fleet.hotState.look(tenant.id as TenantId))?.held ?? 0n;
+  await postgres.restart();
+  return { codes, held };
+}
+
 // A request that can't be closed keeps its hold, so that hot state soon has nothing left to give.
 it('tells a tenant whose money it holds itself that the ledger is away, not that the money is spent', async () => {
   const tenant = await addTenant(fleet.gateways[0]!, { balance: '0.01' });
-  expect(await askAndTime(tenant, 0)).toMatchObject({ status: 200 });
-  await postgres.crash();
-  const codes = new Set<string>();
-  for (let index = 0; index < 12; index++) {
-    const { status, code } = await askAndTime(tenant, index);
-    codes.add(`${status} ${code}`);
-    await sleep(150);
+  // Where the API key just aged out of the cache, nobody gets as far as to hold anything: then once more.
+  for (let attempt = 1; attempt <= 5; attempt++) {
+    const { codes, held } = await askWhileAway(tenant);
+    expect([...new Set(codes)]).toEqual(['503 LEDGER_UNAVAILABLE']);
+    await expect.poll(async () => (await askAndTime(tenant, 0)).status, { timeout: 20_000 }).toBe(200);
+    if (held > 0n) return;
   }
-  expect((await fleet.hotState.look(tenant.id as TenantId))?.held).toBeGreaterThan(0n);
-  await postgres.restart();
-  expect([...codes]).toEqual(['503 LEDGER_UNAVAILABLE']);
-  await expect.poll(async () => (await askAndTime(tenant, 0)).status, { timeout: 20_000 }).toBe(200);
+  throw new Error('nothing was ever held');
 });
