@@ -173,7 +173,7 @@ describe('changing an API key', () => {
     [
       'a network that is none',
       { allowed_networks: ['203.0.113.0/33'] },
-      /`allowed_networks\[0\]` must be a list of networks/,
+      /`allowed_networks\[0\]` must be an address or a network/,
     ],
     ['no network at all', { allowed_networks: [] }, /`allowed_networks` must be a list of networks/],
     ['a limit below zero', { rpm_limit: -1 }, /`rpm_limit` must be a whole number, zero or more/],

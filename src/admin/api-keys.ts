@@ -13,10 +13,10 @@ const prefixLength = 'tg_'.length + 7;
 
 const modelsShape = must('a list of model names, or absent to permit every model');
 
-const networksShape = must(
-  'a list of networks in CIDR notation, such as "203.0.113.0/24" or "2001:db8::/32", or null to permit every address',
-);
-const network = z.union([z.cidrv4(), z.cidrv6(), z.ipv4(), z.ipv6()], networksShape);
+const examples = 'such as "203.0.113.0/24" or "2001:db8::/32"';
+const networkShape = must(`an address or a network in CIDR notation, ${examples}`);
+const network = z.union([z.cidrv4(), z.cidrv6(), z.ipv4(), z.ipv6()], networkShape);
+const networksShape = must(`a list of networks, ${examples}, or null to permit every address`);
 
 /** What an API key may, and how much of it. */
 function keyLimits(clock: Clock) {
