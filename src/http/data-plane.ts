@@ -85,7 +85,8 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
 }
 
 function callerOf({ headers, ip }: FastifyRequest): Caller {
-  return { headers, address: ip };
+  // A socket that is gone has none.
+  return { headers, address: ip ?? '' };
 }
 
 /** Without the query, where some clients put their secret. */
