@@ -78,6 +78,7 @@ async function goTheWay(amount: bigint): Promise<void> {
     traceId,
     apiKeyId: 'key' as ApiKeyId,
     holdAmount: whole,
+    holdTokens: 0,
     currency: 'USD',
     provider: 'sim',
     model: 'sea',

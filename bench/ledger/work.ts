@@ -40,6 +40,7 @@ export function newDraft(): PendingDraft {
     ...identity(),
     apiKeyId,
     holdAmount: charge,
+    holdTokens: 0,
     currency: 'USD',
     provider: 'sim',
     model,

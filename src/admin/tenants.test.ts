@@ -266,6 +266,7 @@ describe('reading tenants', () => {
       traceId: randomUUIDv7() as TraceId,
       requestHash: hashRequest('body'),
       holdAmount: parseAmount(holdAmount),
+      holdTokens: 0,
       currency: 'USD',
       provider: 'sim',
       model: 'sim-small',

@@ -58,6 +58,7 @@ function draftFor(tenantId: TenantId): PendingDraft {
     traceId: newKey() as TraceId,
     requestHash: hashRequest('body'),
     holdAmount: parseAmount('0.01'),
+    holdTokens: 0,
     currency: 'USD',
     provider: 'openai',
     model: 'openai/gpt-4o',

@@ -1,4 +1,5 @@
 import { Temporal } from 'temporal-polyfill';
+import type { ApiKeyQuota } from './api-key-quota.ts';
 import type { TenantId } from './ids.ts';
 import type { NanoUsd } from './money.ts';
 
@@ -45,6 +46,8 @@ export interface QuotaProjection {
   /** Whether what is not a stream, and what is one, may overdraw; null: as the environment says. */
   readonly allowNegative: boolean | null;
   readonly streamAllowNegative: boolean | null;
+  /** Of the quotas of its API keys, those that are told here: each in place of its own older version. */
+  readonly apiKeyQuotas: readonly ApiKeyQuota[];
 }
 
 export function periodAt(nowMs: number, timeZone: string): Period {

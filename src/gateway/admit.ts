@@ -53,6 +53,8 @@ export interface Asked {
 export interface Admission {
   readonly kind: 'admission';
   readonly holdAmount: NanoUsd;
+  /** Input and output at the most. */
+  readonly holdTokens: number;
   readonly growth: HoldGrowth;
   readonly periodDay: string;
   /** Written into the request where the balance affords less than the model could produce. */
@@ -111,7 +113,16 @@ export async function admit(
       const clampedOutput = sought.most < first.most ? sought.most : null;
       const { periodDay, exceeded, remaining } = answer;
       const growth = growthOf(plan, size, sought.most);
-      return { kind: 'admission', holdAmount, growth, periodDay, clampedOutput, exceeded, remaining };
+      return {
+        kind: 'admission',
+        holdAmount,
+        holdTokens: tokens,
+        growth,
+        periodDay,
+        clampedOutput,
+        exceeded,
+        remaining,
+      };
     }
     if (answer.kind !== 'denied') return answer;
     const less = attempt < maxAttempts ? lessOf(asked, sought, answer, size) : null;
@@ -124,7 +135,8 @@ export async function admit(
       sought = first;
       continue;
     }
-    const affordable = answer.limit === 'balance' ? size.affordable(answer.remaining.available) : null;
+    const spendable = spendableOf(answer);
+    const affordable = spendable === null ? null : size.affordable(spendable);
     const refused = denial(answer, { holdAmount, tokens, affordable });
     return { kind: 'not_admitted', refusal: refused, remaining: answer.remaining };
   }
@@ -139,25 +151,52 @@ function outputOf({ request, model, plan }: Asked): Sought {
 function lessOf(
   { request, plan }: Asked,
   { most, held }: Sought,
-  { limit, remaining, freesInMs }: Denied,
+  denied: Denied,
   size: HoldSizer,
 ): Sought | null {
   const mayClamp = request.maxOutputTokens === null;
-  if (limit === 'balance') {
-    const affordable = size.affordable(remaining.available);
+  const spendable = spendableOf(denied);
+  if (spendable !== null) {
+    const affordable = size.affordable(spendable);
     if (affordable === null || affordable >= held) return null;
     // Less than expected may be held for whatever the client set: nothing of the request changes.
     if (plan.isExpected) return affordable < Math.min(most, minimumClamp) ? null : { most, held: affordable };
     return mayClamp && affordable >= minimumClamp ? { most: affordable, held: affordable } : null;
   }
-  const isTokens = limit === 'tokens_per_minute' || limit === 'api_key_tokens_per_minute';
-  // What only has to wait is not cut short for it.
-  if (!isTokens || !mayClamp || freesInMs !== null || remaining.tokensPerMinute === null) return null;
-  const fitting = size.fitting(remaining.tokensPerMinute.limit);
+  const tokens = tokensLeft(denied);
+  if (!mayClamp || tokens === null) return null;
+  const fitting = size.fitting(tokens);
   return fitting < minimumClamp || fitting >= most ? null : { most: fitting, held: Math.min(held, fitting) };
 }
 
-const ofTheLedger: ReadonlySet<Limit> = new Set(['balance', 'daily_requests', 'monthly_requests']);
+/** What may be held where money stands in the way: the tenant's, or what the API key may spend of it. */
+function spendableOf({ limit, remaining }: Denied): NanoUsd | null {
+  if (limit === 'balance') return remaining.available;
+  return limit === 'api_key_amount' ? remaining.apiKey.amount : null;
+}
+
+/** Tokens of which a shorter answer could still be, where a limit of tokens stands in the way. */
+function tokensLeft({ limit, remaining, freesInMs }: Denied): number | null {
+  switch (limit) {
+    case 'tokens_per_minute':
+    case 'api_key_tokens_per_minute':
+      // What only has to wait is not cut short for it.
+      return freesInMs === null ? (remaining.tokensPerMinute?.limit ?? null) : null;
+    case 'api_key_tokens':
+      return remaining.apiKey.tokens === null ? null : Number(remaining.apiKey.tokens);
+    default:
+      return null;
+  }
+}
+
+const ofTheLedger: ReadonlySet<Limit> = new Set([
+  'balance',
+  'daily_requests',
+  'monthly_requests',
+  'api_key_requests',
+  'api_key_tokens',
+  'api_key_amount',
+]);
 
 /** Whether hot state has just been shown the tenant's newest row. A minute's limit stands without the ledger too. */
 async function refreshed({ limit }: Denied, tenantId: TenantId, { tenants }: AdmitOptions): Promise<boolean> {

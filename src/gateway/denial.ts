@@ -1,5 +1,5 @@
 import { type Refusal, refusal, unreachable } from '../domain/errors.ts';
-import { formatAmount, type NanoUsd } from '../domain/money.ts';
+import { formatAmount, type NanoUsd, nano } from '../domain/money.ts';
 import type { Denied } from '../hot-state/hot-state.ts';
 
 /** What was asked for, as far as it explains a denial. */
@@ -44,6 +44,20 @@ export function denial({ limit, remaining, freesInMs }: Denied, asked: DeniedReq
       const what = `This request may use up to ${asked.tokens} tokens, more than ${whose(limit)} has left in this minute`;
       return rateRefusal('RATE_LIMIT_TPM_EXCEEDED', `${what}.`, retry);
     }
+    case 'api_key_requests':
+      return keyRefusal("This API key's requests are used up.", retry);
+    case 'api_key_tokens': {
+      const left = leastZero(remaining.apiKey.tokens);
+      return keyRefusal(
+        `This request may use up to ${asked.tokens} tokens, and this API key has ${left} left.`,
+        retry,
+      );
+    }
+    case 'api_key_amount': {
+      const left = formatAmount(nano(leastZero(remaining.apiKey.amount)));
+      const what = `This request may cost up to ${formatAmount(asked.holdAmount)}, and this API key may spend ${left} more`;
+      return keyRefusal(`${what} (affordable output tokens: ${Math.max(0, asked.affordable ?? 0)}).`, retry);
+    }
     case 'open_requests':
     case 'api_key_open_requests':
       return refusal(
@@ -54,6 +68,23 @@ export function denial({ limit, remaining, freesInMs }: Denied, asked: DeniedReq
     default:
       return unreachable(limit);
   }
+}
+
+function leastZero(left: bigint | null): bigint {
+  return left === null || left < 0n ? 0n : left;
+}
+
+/** Without a time to wait there is no period that would begin anew for it. */
+function keyRefusal(why: string, retry: { readonly retryAfterSeconds?: number }): Refusal {
+  const advice =
+    retry.retryAfterSeconds === undefined
+      ? 'ask for less, or for a larger quota of this API key'
+      : 'ask for less, or try again when the quota begins anew';
+  return refusal(
+    'API_KEY_QUOTA_EXCEEDED',
+    `${why} Nothing was charged; ${advice}.`,
+    retry.retryAfterSeconds === undefined ? { isHopeless: true } : retry,
+  );
 }
 
 function whose(limit: string): string {

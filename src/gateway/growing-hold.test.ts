@@ -69,6 +69,7 @@ async function setUp({
       apiKeyId: request.apiKeyId,
       traceId: request.traceId,
       holdAmount: nano(20n),
+      holdTokens: 0,
       periodDay,
     },
   ];
@@ -83,6 +84,7 @@ async function setUp({
     transactionId: holder,
     apiKeyId: request.apiKeyId,
     holdAmount: nano(20n),
+    holdTokens: 0,
     growth: { mayOverdraw, isUnbounded, worstAmount: nano(worst), stepAmount: nano(10n) },
     periodDay,
   } as unknown as OpenRequest;

@@ -23,10 +23,16 @@ const coverWithinMs = 3_000;
 /** Between two questions of one stream, where the first did not enlarge the hold. */
 const retryPauseMs = 100;
 
-const exhausted = refusal(
-  'QUOTA_BALANCE_EXCEEDED',
-  'The balance does not cover any more of this answer. What was delivered until then was charged: top up the balance.',
-);
+const exhausted: Readonly<Record<NotExtended['limit'], Refusal>> = {
+  balance: refusal(
+    'QUOTA_BALANCE_EXCEEDED',
+    'The balance does not cover any more of this answer. What was delivered until then was charged: top up the balance.',
+  ),
+  api_key_amount: refusal(
+    'API_KEY_QUOTA_EXCEEDED',
+    'This API key may not spend any more on this answer. What was delivered until then was charged.',
+  ),
+};
 const away = refusal(
   'HOT_STATE_UNAVAILABLE',
   'The rest of this answer could not be held money for in time. What was delivered until then was charged; try again.',
@@ -37,6 +43,10 @@ const closed = refusal(
   'HOT_STATE_UNAVAILABLE',
   'This request was closed while it was being answered. What was charged for it is in the ledger.',
 );
+
+function isExhausted(asked: Refusal | null): boolean {
+  return asked === exhausted.balance || asked === exhausted.api_key_amount;
+}
 
 function isAbsence(asked: Refusal): boolean {
   return asked !== closed && (asked.code === 'HOT_STATE_UNAVAILABLE' || asked.code === 'LEDGER_UNAVAILABLE');
@@ -133,7 +143,7 @@ export class GrowingHold {
     const { refresh, clock, onFault } = this.#options;
     try {
       let denied = await this.#extendFor(needed);
-      if (denied === exhausted && (await refresh())) denied = await this.#extendFor(needed);
+      if (isExhausted(denied) && (await refresh())) denied = await this.#extendFor(needed);
       if (denied !== null) this.#nextAskMs = clock.monotonic() + retryPauseMs;
       return denied;
     } catch (error) {
@@ -151,9 +161,9 @@ export class GrowingHold {
     const first = await this.#extendTo(target);
     if (first.kind !== 'denied') return this.#refusalOf(first);
     const rest = least(target, nano(this.#heldAmount + first.available));
-    if (rest <= this.#heldAmount || rest + this.#allowance < needed) return exhausted;
+    if (rest <= this.#heldAmount || rest + this.#allowance < needed) return exhausted[first.limit];
     const second = await this.#extendTo(rest);
-    return second.kind === 'denied' ? exhausted : this.#refusalOf(second);
+    return second.kind === 'denied' ? exhausted[second.limit] : this.#refusalOf(second);
   }
 
   #targetFor(needed: NanoUsd): NanoUsd {

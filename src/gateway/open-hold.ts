@@ -7,12 +7,12 @@ export type OpenHoldOptions = Pick<OpenPendingOptions, 'hotState' | 'tenants' | 
 /** The hold of an open request, as hot state has it. */
 export function openHold(open: OpenRequest, options: OpenHoldOptions): GrowingHold {
   const { hotState, tenants, observer, clock } = options;
-  const { tenantId, holdAmount: heldAmount, growth, periodDay } = open;
+  const { tenantId, holdAmount: heldAmount, holdTokens: tokens, growth, periodDay } = open;
   return new GrowingHold({
     heldAmount,
     growth,
     extend: (holdAmount) =>
-      tenants.ask(tenantId, () => hotState.extend({ ...holdOf(open), holdAmount, periodDay })),
+      tenants.ask(tenantId, () => hotState.extend({ ...holdOf(open), holdAmount, tokens, periodDay })),
     refresh: () => tenants.refresh(tenantId),
     onFault: (error) => observer.fault('extending a hold', error, open.traceId),
     clock,

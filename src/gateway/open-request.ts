@@ -23,6 +23,8 @@ export interface OpenRequest {
   readonly traceId: TraceId;
   readonly requestHash: RequestHash;
   readonly holdAmount: NanoUsd;
+  /** Input and output at the most. */
+  readonly holdTokens: number;
   readonly growth: HoldGrowth;
   readonly periodDay: string;
   /** The public name. */
@@ -100,7 +102,7 @@ async function confirmHold(open: OpenRequest, options: OpenPendingOptions): Prom
   voidUnbegun(open, 'its hold was lost with hot state', options);
   switch (answer.kind) {
     case 'denied':
-      return denial(answer, { holdAmount: open.holdAmount, tokens: 0, affordable: null });
+      return denial(answer, { holdAmount: open.holdAmount, tokens: open.holdTokens, affordable: null });
     case 'settled':
       return refusal(
         'HOT_STATE_UNAVAILABLE',
@@ -113,8 +115,8 @@ async function confirmHold(open: OpenRequest, options: OpenPendingOptions): Prom
 
 async function askToConfirm(open: OpenRequest, options: OpenPendingOptions) {
   const { hotState, tenants, observer, clock } = options;
-  const { tenantId, traceId, holdAmount, periodDay, observe } = open;
-  const confirmation = { ...holdOf(open), holdAmount, periodDay, observe };
+  const { tenantId, traceId, holdAmount, holdTokens: tokens, periodDay, observe } = open;
+  const confirmation = { ...holdOf(open), holdAmount, tokens, periodDay, observe };
   const untilMs = clock.monotonic() + confirmWithinMs;
   for (;;) {
     try {
@@ -150,6 +152,7 @@ function draftOf(open: OpenRequest, { clock, owner, pendingTtlMs }: OpenPendingO
     traceId: open.traceId,
     requestHash: open.requestHash,
     holdAmount: open.holdAmount,
+    holdTokens: open.holdTokens,
     currency: open.terms.currency,
     provider: open.provider,
     model: open.model,

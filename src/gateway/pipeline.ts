@@ -236,6 +236,7 @@ async function bill(asked: BillableRequest, options: Options): Promise<Refusal |
     traceId,
     requestHash,
     holdAmount: admission.holdAmount,
+    holdTokens: admission.holdTokens,
     growth: admission.growth,
     periodDay: admission.periodDay,
     model: model.name,

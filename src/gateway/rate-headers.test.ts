@@ -9,6 +9,7 @@ const remaining = (resetsInMs: number): Remaining => ({
   available: nano(0n),
   dailyRequests: null,
   monthlyRequests: null,
+  apiKey: { requests: null, tokens: null, amount: null },
   requestsPerMinute: null,
   tokensPerMinute: { limit: 1_000_000, remaining: 999_000, resetsInMs },
 });

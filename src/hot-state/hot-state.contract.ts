@@ -22,7 +22,11 @@ const hold = (name: string | number) => ({
   holder: holder(name),
 });
 
-const noRates = { requestsPerMinute: null, tokensPerMinute: null };
+const unlimited = {
+  requestsPerMinute: null,
+  tokensPerMinute: null,
+  apiKey: { requests: null, tokens: null, amount: null },
+};
 
 /** What every hot state guarantees. `create` gets the clock that the adapter has to follow. */
 export function describeHotState(name: string, create: (clock: Clock) => Promise<HotState>): void {
@@ -47,7 +51,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       expect(await check(hotState, 1, 0n)).toEqual({
         kind: 'admitted',
         periodDay: '2026-11-23',
-        remaining: { ...noRates, available: 100n, dailyRequests: 999, monthlyRequests: 29_999 },
+        remaining: { ...unlimited, available: 100n, dailyRequests: 999, monthlyRequests: 29_999 },
         exceeded: null,
       });
     });
@@ -66,7 +70,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
         kind: 'denied',
         limit: 'balance',
         freesInMs: null,
-        remaining: { ...noRates, available: 40n, dailyRequests: 999, monthlyRequests: 29_999 },
+        remaining: { ...unlimited, available: 40n, dailyRequests: 999, monthlyRequests: 29_999 },
       });
       expect(await hotState.look(tenantId)).toEqual(before);
       expect(await check(hotState, 3, 40n)).toMatchObject({ kind: 'admitted', remaining: { available: 0n } });
@@ -215,6 +219,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
         apiKeyId: plainKey.apiKeyId,
         traceId: trace('open'),
         holdAmount: nano(40n),
+        holdTokens: 0,
         periodDay: '2026-11-23',
       };
       const snapshot = { projection: projection(), openPendings: [pending] };
@@ -231,6 +236,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
         apiKeyId: plainKey.apiKeyId,
         traceId: trace('done'),
         holdAmount: nano(40n),
+        holdTokens: 0,
         periodDay: '2026-11-23',
       };
       await loadTenant(hotState, { projection: projection(), openPendings: [pending] });
@@ -248,6 +254,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
         apiKeyId: plainKey.apiKeyId,
         traceId: trace(name),
         holdAmount: nano(amount),
+        holdTokens: 0,
         periodDay: '2026-11-23',
       });
 
@@ -288,7 +295,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
           kind: 'denied',
           limit: 'balance',
           freesInMs: null,
-          remaining: { ...noRates, available: 59n, dailyRequests: 999, monthlyRequests: 29_999 },
+          remaining: { ...unlimited, available: 59n, dailyRequests: 999, monthlyRequests: 29_999 },
         });
         expect(await hotState.look(tenantId)).toMatchObject({ held: 41n, openHolds: 1 });
       });
@@ -372,7 +379,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
         const hotState = await loaded();
         await check(hotState, 1, 30n);
         await check(hotState, 2, 50n);
-        expect(await extend(hotState, 1, 51n)).toEqual({ kind: 'denied', available: 20n });
+        expect(await extend(hotState, 1, 51n)).toEqual({ kind: 'denied', limit: 'balance', available: 20n });
         expect(await hotState.look(tenantId)).toMatchObject({ held: 80n, openHolds: 2 });
       });
 

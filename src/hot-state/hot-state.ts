@@ -26,16 +26,18 @@ export interface CalledLimits {
 /** May this request run? */
 export interface QuotaCheck extends HoldRef {
   readonly holdAmount: NanoUsd;
-  /** Input and output tokens at the most: what the limits of tokens a minute reserve. */
+  /** Input and output tokens at the most: what the limits of tokens a minute, and an API key's quotas of tokens, reserve. */
   readonly tokens: number;
   readonly limits: CalledLimits;
-  /** The limits of money and of requests a day and a month deny nothing, and `exceeded` tells the first that would. */
+  /** The limits of money, of requests a day and a month, and an API key's quotas deny nothing; `exceeded` tells the first that would. */
   readonly observe: boolean;
 }
 
 /** The PENDING row of an admitted request is durable. */
 export interface Confirmation extends HoldRef {
   readonly holdAmount: NanoUsd;
+  /** As they were checked, for a hold that was lost. */
+  readonly tokens: number;
   /** The day that the row counts in, as the check said. */
   readonly periodDay: string;
   readonly observe: boolean;
@@ -61,6 +63,14 @@ export interface Remaining {
   /** The tighter one of the tenant's and the API key's; null from a confirmation, which counts nothing. */
   readonly requestsPerMinute: RemainingRate | null;
   readonly tokensPerMinute: RemainingRate | null;
+  readonly apiKey: RemainingOfApiKey;
+}
+
+/** The least that the quotas of an API key have left, open requests counted; below zero where they exceed one. */
+export interface RemainingOfApiKey {
+  readonly requests: bigint | null;
+  readonly tokens: bigint | null;
+  readonly amount: NanoUsd | null;
 }
 
 /**
@@ -85,6 +95,9 @@ export const limits = [
   'tokens_per_minute',
   'api_key_requests_per_minute',
   'api_key_tokens_per_minute',
+  'api_key_requests',
+  'api_key_tokens',
+  'api_key_amount',
   'open_requests',
   'api_key_open_requests',
 ] as const;
@@ -128,12 +141,16 @@ export interface Settled {
 /** The hold covers that much. */
 export interface Extended {
   readonly kind: 'extended';
+  /** What it may grow by besides. */
   readonly available: NanoUsd;
 }
 
-/** There is less available than the hold would have to grow. Nothing changed. */
+/** The hold would have to grow by more than may be held. Nothing changed. */
 export interface NotExtended {
   readonly kind: 'denied';
+  /** The balance, or an amount that the API key may spend: whichever has less left. */
+  readonly limit: 'balance' | 'api_key_amount';
+  /** What it may grow by. */
   readonly available: NanoUsd;
 }
 

@@ -17,7 +17,9 @@ import type {
   Remaining,
   Settled,
 } from './hot-state.ts';
+import { leastLeft } from './memory/api-keys.ts';
 import {
+  apiKeyObstacles,
   denialOf,
   type LoadedTenant,
   type Obstacle,
@@ -95,7 +97,9 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
       if (tenant.isLoaded || !tickets.isValid(ticket, tenant)) return;
       tenant.isLoaded = true;
       tenant.ticket = null;
-      for (const { transactionId, traceId, apiKeyId, holdAmount, periodDay } of openPendings) {
+      tenant.apiKeys.forgetUpTo(projection.version);
+      tenant.apiKeys.project(projection);
+      for (const { transactionId, traceId, apiKeyId, holdAmount, holdTokens, periodDay } of openPendings) {
         // Settled after the snapshot was taken: its hold would never be released again.
         if (settled.has(transactionId)) continue;
         const hold: Hold = {
@@ -104,7 +108,8 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
           periodDay,
           state: 'loaded',
           apiKeyId,
-          ...nothingReserved,
+          tokens: holdTokens,
+          tokenBuckets: [],
           exceeded: null,
         };
         tenant.place(traceId, hold, clock.monotonic());
@@ -116,7 +121,8 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
       const tenant = tenants.find(tenantId);
       tenant?.dropUnconfirmed(clock.monotonic());
       if (tenant === undefined || !tenant.isLoaded || tenant.projection === null) return undefined;
-      return { projection: tenant.projection, held: nano(tenant.held), openHolds: tenant.holds.size };
+      const projection = { ...tenant.projection, apiKeyQuotas: tenant.apiKeys.quotas };
+      return { projection, held: nano(tenant.held), openHolds: tenant.holds.size };
     },
   };
 }
@@ -134,19 +140,21 @@ function checkQuota(check: QuotaCheck, asked: Asked, periods: PeriodSource): Adm
   const { tenant, projection } = found;
   const period = notBefore(projection.dailyPeriod, periods(nowMs, projection.timeZone));
   const rates = ratesOf(projection, check.limits, check.apiKeyId);
-  const remaining = () => remainingOf(found, period, rates, nowMs);
+  const remaining = () => remainingOf(found, check.apiKeyId, period, rates, nowMs);
   const standing = tenant.holds.get(check.traceId);
   if (standing !== undefined) {
     if (standing.holder !== check.holder) return { kind: 'already_open' };
     // With its row durable only a late repeat asks.
     if (standing.state !== 'checked') return admitted(standing, remaining());
     const wanted: Hold = { ...standing, amount: check.holdAmount, tokens: check.tokens };
-    return decideAmount({ ...check, standing, wanted, rates, remaining }, asked);
+    return decideAmount({ ...check, period, standing, wanted, rates, remaining }, asked);
   }
   const before = remaining();
   const quota = quotaObstacles(before, check.holdAmount, period, nowMs);
   const rated = rateObstacles(found, rates, { requests: 1, tokens: check.tokens }, nowMs);
-  const timed = check.observe ? rated : [...quota, ...rated];
+  const wanted = { requests: 1n, tokens: BigInt(check.tokens), amount: check.holdAmount };
+  const ofKey = apiKeyObstacles(found, check.apiKeyId, period, wanted, nowMs);
+  const timed = check.observe ? rated : [...quota, ...rated, ...ofKey];
   const denied = denialOf(timed.length > 0 ? timed : openObstacles(found, check), before);
   if (denied !== null) return denied;
   const tokenBuckets = rates.flatMap(({ measure, scope }) => {
@@ -161,7 +169,7 @@ function checkQuota(check: QuotaCheck, asked: Asked, periods: PeriodSource): Adm
     apiKeyId: check.apiKeyId,
     tokens: check.tokens,
     tokenBuckets,
-    exceeded: quota[0]?.limit ?? null,
+    exceeded: quota[0]?.limit ?? ofKey[0]?.limit ?? null,
   };
   tenant.place(check.traceId, hold, asked.monotonicMs);
   return admitted(hold, remaining());
@@ -174,7 +182,8 @@ const admitted = ({ periodDay, exceeded }: Hold, remaining: Remaining): Admitted
   exceeded,
 });
 
-interface OwnHold extends Pick<QuotaCheck, 'traceId' | 'observe'> {
+interface OwnHold extends Pick<QuotaCheck, 'traceId' | 'apiKeyId' | 'observe'> {
+  readonly period: Period;
   readonly standing: Hold;
   readonly wanted: Hold;
   readonly rates: readonly Rate[];
@@ -186,7 +195,7 @@ interface OwnHold extends Pick<QuotaCheck, 'traceId' | 'observe'> {
  * counts, if there is enough for the rest. The request itself is counted already.
  */
 function decideAmount(
-  { traceId, observe, standing, wanted, rates, remaining }: OwnHold,
+  { traceId, apiKeyId, observe, period, standing, wanted, rates, remaining }: OwnHold,
   { found, nowMs, monotonicMs }: Asked,
 ): Admitted | Denied {
   const before = remaining();
@@ -200,9 +209,15 @@ function decideAmount(
   );
   const rated =
     moreTokens === 0 ? [] : rateObstacles(found, reserved, { requests: 0, tokens: moreTokens }, nowMs);
-  const denied = denialOf([...(observe ? [] : money), ...rated], before);
+  const added = {
+    requests: null,
+    tokens: moreTokens === 0 ? null : BigInt(moreTokens),
+    amount: growth > 0n ? growth : null,
+  };
+  const ofKey = apiKeyObstacles(found, apiKeyId, period, added, nowMs);
+  const denied = denialOf([...(observe ? [] : money), ...rated, ...(observe ? [] : ofKey)], before);
   if (denied !== null) return denied;
-  const hold = { ...wanted, exceeded: money[0]?.limit ?? standing.exceeded };
+  const hold = { ...wanted, exceeded: money[0]?.limit ?? ofKey[0]?.limit ?? standing.exceeded };
   found.tenant.correctTokens(standing, wanted.tokens, nowMs);
   found.tenant.drop(traceId, standing);
   found.tenant.place(traceId, hold, monotonicMs);
@@ -210,23 +225,30 @@ function decideAmount(
 }
 
 function confirmHold(confirmation: Confirmation, asked: Asked): Admitted | Denied {
-  const { traceId, holder, apiKeyId, holdAmount, periodDay, observe } = confirmation;
+  const { traceId, holder, apiKeyId, holdAmount, tokens, periodDay, observe } = confirmation;
   const { found, nowMs } = asked;
   const { tenant } = found;
-  const period = { day: periodDay, month: periodDay.slice(0, 7) };
-  const remaining = () => remainingOf(found, period, [], nowMs);
+  const period = { day: periodDay, month: periodDay.slice(0, 7), ...neverEnds };
+  const remaining = () => remainingOf(found, apiKeyId, period, [], nowMs);
   const standing = tenant.holds.get(traceId);
   if (standing?.holder === holder && standing.state === 'confirmed') return admitted(standing, remaining());
   if (standing?.holder === holder && standing.state === 'checked') {
     const wanted: Hold = { ...standing, amount: holdAmount, state: 'confirmed' };
-    return decideAmount({ traceId, observe, standing, wanted, rates: [], remaining }, asked);
+    return decideAmount(
+      { traceId, apiKeyId, observe, period, standing, wanted, rates: [], remaining },
+      asked,
+    );
   }
   // What a snapshot brought back was admitted before a loss of hot state, and what was admitted after it knew
   // nothing of this hold: the money may not be enough for both. And another's hold under this trace id has no
   // row, which is unique: it gives way.
   if (standing !== undefined) tenant.drop(traceId, standing);
   const before = remaining();
-  const [obstacle] = quotaObstacles(before, holdAmount, neverEnds, nowMs);
+  const wanted = { requests: 1n, tokens: BigInt(tokens), amount: holdAmount };
+  const [obstacle] = [
+    ...quotaObstacles(before, holdAmount, period, nowMs),
+    ...apiKeyObstacles(found, apiKeyId, period, wanted, nowMs),
+  ];
   if (obstacle !== undefined && !observe)
     return { kind: 'denied', limit: obstacle.limit, remaining: before, freesInMs: null };
   const hold: Hold = {
@@ -235,7 +257,8 @@ function confirmHold(confirmation: Confirmation, asked: Asked): Admitted | Denie
     periodDay,
     state: 'confirmed',
     apiKeyId,
-    ...nothingReserved,
+    tokens,
+    tokenBuckets: [],
     exceeded: obstacle?.limit ?? null,
   };
   tenant.place(traceId, hold, asked.monotonicMs);
@@ -245,23 +268,29 @@ function confirmHold(confirmation: Confirmation, asked: Asked): Admitted | Denie
 /** When the period of a row ends is not asked: whoever's hold was lost begins anew. */
 const neverEnds = { dayEndsAtMs: 0, monthEndsAtMs: 0 };
 
-const nothingReserved = { tokens: 0, tokenBuckets: [] };
-
 function extendHold(
-  { traceId, holder, apiKeyId, holdAmount, periodDay }: Extension,
+  { traceId, holder, apiKeyId, holdAmount, tokens, periodDay }: Extension,
   { found: { tenant, projection }, monotonicMs }: Asked,
 ): Extended | NotExtended {
   const standing = tenant.holds.get(traceId);
   const own = standing?.holder === holder ? standing : undefined;
-  const available = nano(projection.balance + projection.creditLimit - tenant.held);
+  const spendable = (): Omit<NotExtended, 'kind'> => {
+    const ofTenant = nano(projection.balance + projection.creditLimit - tenant.held);
+    const ofKey = leastLeft(tenant.apiKeys.left(apiKeyId, own?.periodDay ?? periodDay)).amount;
+    return ofKey === null || ofKey >= ofTenant
+      ? { limit: 'balance', available: ofTenant }
+      : { limit: 'api_key_amount', available: ofKey };
+  };
+  const before = spendable();
   const growth = holdAmount - (own?.amount ?? 0n);
-  if (own !== undefined && growth <= 0n) return { kind: 'extended', available };
-  if (growth > available) return { kind: 'denied', available };
+  if (own !== undefined && growth <= 0n) return { kind: 'extended', available: before.available };
+  if (growth > before.available) return { kind: 'denied', ...before };
   // Another's hold under this trace id has no row, which is unique: it gives way.
   if (standing !== undefined) tenant.drop(traceId, standing);
   const hold: Hold = {
     apiKeyId,
-    ...nothingReserved,
+    tokens,
+    tokenBuckets: [],
     exceeded: null,
     ...own,
     holder,
@@ -270,7 +299,7 @@ function extendHold(
     state: 'confirmed',
   };
   tenant.place(traceId, hold, monotonicMs);
-  return { kind: 'extended', available: nano(projection.balance + projection.creditLimit - tenant.held) };
+  return { kind: 'extended', available: spendable().available };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { describe } from 'vitest';
+import { contractOfApiKeyQuotas } from './contract/api-key-quotas.contract.ts';
 import { useLedger } from './contract/given-ledger.contract.ts';
 import { contractOfHistory } from './contract/history.contract.ts';
 import { contractOfPendings } from './contract/pendings.contract.ts';
@@ -15,6 +16,7 @@ export function describeLedger(name: string, open: () => Promise<Driver>): void 
     contractOfPendings(given);
     contractOfPostings(given);
     contractOfQuota(given);
+    contractOfApiKeyQuotas(given);
     contractOfHistory(given);
     contractOfReading(given);
     contractOfRandomCommands(given);

@@ -1,3 +1,4 @@
+import type { ApiKeyQuotaName } from '../domain/api-key-quota.ts';
 import type { ApiKeyId, InstanceId, RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd, Rate } from '../domain/money.ts';
 import type { PriceList, Rates } from '../domain/pricing.ts';
@@ -20,6 +21,8 @@ export interface PendingDraft {
   readonly traceId: TraceId;
   readonly requestHash: RequestHash;
   readonly holdAmount: NanoUsd;
+  /** Input and output tokens at the most: what the API key's quotas of tokens keep free for it. */
+  readonly holdTokens: number;
   readonly currency: string;
   readonly provider: string;
   readonly model: string;
@@ -173,10 +176,11 @@ export interface OpenPending {
   readonly apiKeyId: ApiKeyId;
   readonly traceId: TraceId;
   readonly holdAmount: NanoUsd;
+  readonly holdTokens: number;
   readonly periodDay: string;
 }
 
-/** A tenant's row and its open pendings, both of one moment. */
+/** A tenant's row with all quotas of its API keys, and its open pendings, all of one moment. */
 export interface TenantSnapshot {
   readonly kind: 'snapshot';
   readonly projection: QuotaProjection;
@@ -200,6 +204,19 @@ export interface LimitChanges {
 export interface LimitsChanged {
   readonly kind: 'changed';
   readonly projection: QuotaProjection;
+}
+
+/** A quota that an API key is to have. */
+export interface WantedQuota extends Omit<ApiKeyQuotaName, 'apiKeyId'> {
+  /** Requests, tokens, or nano. */
+  readonly total: bigint;
+}
+
+/** Which counters begin anew at nothing used. */
+export interface CounterReset {
+  readonly daily: boolean;
+  readonly monthly: boolean;
+  readonly apiKeyQuotas: readonly ApiKeyQuotaName[];
 }
 
 export interface GatewayInstance {
@@ -237,6 +254,17 @@ export interface Ledger {
     reversal: Reversal,
   ): Promise<PostedNow | Duplicate | Conflict | AlreadyReversed | NotReversible | UnknownTransaction>;
   changeLimits(tenantId: TenantId, changes: LimitChanges): Promise<LimitsChanged | UnknownTenant>;
+  /**
+   * Gives an API key these quotas and no others. One that it has already goes on counting where it is; a new one
+   * counts what is committed from then on. The projection tells all of them, and those taken away.
+   */
+  setApiKeyQuotas(
+    tenantId: TenantId,
+    apiKeyId: ApiKeyId,
+    quotas: readonly WantedQuota[],
+  ): Promise<LimitsChanged | UnknownTenant>;
+  /** Begins counters anew, in the period that they are in. A quota that isn't there is passed over. */
+  resetCounters(tenantId: TenantId, reset: CounterReset): Promise<LimitsChanged | UnknownTenant>;
   snapshot(tenantId: TenantId): Promise<TenantSnapshot | UnknownTenant>;
   findByTrace(tenantId: TenantId, traceId: TraceId): Promise<Transaction | undefined>;
   findById(id: TransactionId): Promise<Transaction | undefined>;

@@ -1,8 +1,10 @@
+import type { ApiKeyQuota, QuotaType, ResetPeriod } from '../domain/api-key-quota.ts';
 import type { ApiKeyId, InstanceId, RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import {
   formatAmount,
   formatRate,
   type NanoUsd,
+  nano,
   parseAmount,
   parseRate,
   type Rate,
@@ -72,6 +74,17 @@ export interface QuotaRow {
   readonly quota_stream_allow_negative: boolean | null;
 }
 
+/** An element of the JSON column `api_key_quotas` of a statement's result. */
+export interface ApiKeyQuotaJson {
+  readonly api_key_id: string;
+  readonly quota_type: QuotaType;
+  readonly reset_period: ResetPeriod;
+  /** Null where it was taken away. */
+  readonly total_quota: string | null;
+  readonly used_quota: string;
+  readonly period: string | null;
+}
+
 function present<T>(value: T | null, column: string): T {
   if (value === null) throw new Error(`the ledger's row has no ${column}, which its status promises`);
   return value;
@@ -139,7 +152,35 @@ export function decodeTransaction(row: TransactionRow): Transaction {
   }
 }
 
-export function decodeProjection(row: QuotaRow): QuotaProjection {
+/** Amounts are kept in currency units, with nine digits behind the point; of requests and tokens those are zeros. */
+const unitsOfCount = 1_000_000_000n;
+
+function decodeApiKeyQuota(json: ApiKeyQuotaJson): ApiKeyQuota {
+  const { api_key_id, quota_type, reset_period, total_quota, used_quota, period } = json;
+  // More than an amount of one transaction may be: what a life adds up to.
+  const count = (text: string): bigint => {
+    const nanoUnits = BigInt(text.replace('.', ''));
+    return quota_type === 'amount' ? nanoUnits : nanoUnits / unitsOfCount;
+  };
+  return {
+    apiKeyId: api_key_id as ApiKeyId,
+    quotaType: quota_type,
+    resetPeriod: reset_period,
+    total: optional(total_quota, count),
+    used: count(used_quota),
+    period,
+  };
+}
+
+/** A count or an amount of a quota as the column takes it. */
+export function quotaParameter(quotaType: QuotaType, count: bigint): string {
+  return quotaType === 'amount' ? formatAmount(nano(count)) : count.toString();
+}
+
+export function decodeProjection(
+  row: QuotaRow,
+  apiKeyQuotas: readonly ApiKeyQuotaJson[] | null,
+): QuotaProjection {
   return {
     tenantId: row.tenant_id as TenantId,
     version: Number(row.quota_version),
@@ -161,6 +202,7 @@ export function decodeProjection(row: QuotaRow): QuotaProjection {
     blockOnInsufficient: row.quota_block_on_insufficient,
     allowNegative: row.quota_allow_negative,
     streamAllowNegative: row.quota_stream_allow_negative,
+    apiKeyQuotas: (apiKeyQuotas ?? []).map(decodeApiKeyQuota),
   };
 }
 

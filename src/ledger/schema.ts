@@ -55,6 +55,7 @@ export interface Schema {
     amount: string | null;
     currency: string;
     hold_amount: string | null;
+    hold_tokens: NullableInt8;
     input_tokens: NullableInt8;
     output_tokens: NullableInt8;
     usage: Record<string, number> | null;
@@ -107,6 +108,18 @@ export interface Schema {
     allowed_networks: string[] | null;
     revoked_at: Date | null;
     created_at: Timestamp;
+  };
+  api_key_quota: {
+    tenant_id: string;
+    api_key_id: string;
+    quota_type: string;
+    reset_period: string;
+    total_quota: string;
+    used_quota: Generated<string>;
+    period: string | null;
+    reset_at: Date | null;
+    created_at: Timestamp;
+    updated_at: Timestamp;
   };
   upstream: {
     id: string;

@@ -75,6 +75,7 @@ function drafts(count: number): readonly PendingDraft[] {
       traceId,
       requestHash: hashRequest(traceId),
       holdAmount: parseAmount('1'),
+      holdTokens: 0,
       currency: 'USD',
       provider: 'sim',
       model: 'sim-small',

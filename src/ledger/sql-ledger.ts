@@ -10,17 +10,21 @@ import type {
   AlreadyReversed,
   Ledger,
   LimitChanges,
+  LimitsChanged,
   NotReversible,
   OpenPending,
   Reversal,
   TransactionFilter,
+  UnknownTenant,
   UnknownTransaction,
 } from './ledger.ts';
 import {
+  type ApiKeyQuotaJson,
   amountParameter,
   decodeProjection,
   decodeTransaction,
   type QuotaRow,
+  quotaParameter,
   type TransactionRow,
 } from './rows.ts';
 import type { Schema } from './schema.ts';
@@ -47,12 +51,17 @@ export interface SqlLedgerOptions {
   readonly onBatch?: (batch: WrittenBatch) => void;
 }
 
-interface SnapshotRow extends QuotaRow {
+interface CountersRow extends QuotaRow {
+  readonly api_key_quotas: readonly ApiKeyQuotaJson[] | null;
+}
+
+interface SnapshotRow extends CountersRow {
   readonly open_pendings: readonly {
     readonly id: string;
     readonly api_key_id: string;
     readonly trace_id: string;
     readonly hold_amount: string;
+    readonly hold_tokens: number | null;
     readonly period_day: string;
   }[];
 }
@@ -89,7 +98,7 @@ export function createSqlLedger(options: SqlLedgerOptions): Ledger {
 
     reverse: async (reversal) => {
       const row = await postRefund(driver, statements.reverse, reversal);
-      if (row !== undefined) return decodePosted(row);
+      if (row !== undefined) return decodePosted({ ...row, api_key_quotas: null });
       const existing = (await findByTraces(access, [reversal])).values().next().value;
       if (existing !== undefined) {
         const answer = repeated(existing, reversal.requestHash);
@@ -105,8 +114,27 @@ export function createSqlLedger(options: SqlLedgerOptions): Ledger {
       ]);
       return row === undefined
         ? { kind: 'unknown_tenant' }
-        : { kind: 'changed', projection: decodeProjection(row) };
+        : { kind: 'changed', projection: decodeProjection(row, null) };
     },
+
+    setApiKeyQuotas: async (tenantId, apiKeyId, quotas) =>
+      await changeCounters(driver, statements.setApiKeyQuotas, [
+        tenantId,
+        apiKeyId,
+        quotas.map(({ quotaType }) => quotaType),
+        quotas.map(({ resetPeriod }) => resetPeriod),
+        quotas.map(({ quotaType, total }) => quotaParameter(quotaType, total)),
+      ]),
+
+    resetCounters: async (tenantId, { daily, monthly, apiKeyQuotas }) =>
+      await changeCounters(driver, statements.resetCounters, [
+        tenantId,
+        daily,
+        monthly,
+        apiKeyQuotas.map(({ apiKeyId }) => apiKeyId),
+        apiKeyQuotas.map(({ quotaType }) => quotaType),
+        apiKeyQuotas.map(({ resetPeriod }) => resetPeriod),
+      ]),
 
     snapshot: async (tenantId) => {
       const [row] = await driver.query<SnapshotRow>(statements.snapshot, [tenantId]);
@@ -117,10 +145,12 @@ export function createSqlLedger(options: SqlLedgerOptions): Ledger {
           apiKeyId: pending.api_key_id as OpenPending['apiKeyId'],
           traceId: pending.trace_id as OpenPending['traceId'],
           holdAmount: parseAmount(pending.hold_amount),
+          // A row of a version that did not say.
+          holdTokens: pending.hold_tokens ?? 0,
           periodDay: pending.period_day,
         }),
       );
-      return { kind: 'snapshot', projection: decodeProjection(row), openPendings };
+      return { kind: 'snapshot', projection: decodeProjection(row, row.api_key_quotas), openPendings };
     },
 
     findByTrace: async (tenantId, traceId) =>
@@ -131,6 +161,17 @@ export function createSqlLedger(options: SqlLedgerOptions): Ledger {
     },
     list: async (filter) => (await listRows(driver.db, filter)).map(decodeTransaction),
   };
+}
+
+async function changeCounters(
+  driver: Driver,
+  statement: string,
+  parameters: readonly unknown[],
+): Promise<LimitsChanged | UnknownTenant> {
+  const [row] = await driver.query<CountersRow>(statement, [...parameters]);
+  return row === undefined
+    ? { kind: 'unknown_tenant' }
+    : { kind: 'changed', projection: decodeProjection(row, row.api_key_quotas) };
 }
 
 async function postRefund(

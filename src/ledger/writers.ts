@@ -24,6 +24,7 @@ import type {
   Voided,
 } from './ledger.ts';
 import {
+  type ApiKeyQuotaJson,
   amountParameter,
   decodeProjection,
   decodeTransaction,
@@ -103,6 +104,7 @@ export function pendingWriter(
           (draft) => draft.expiresAtMs,
           (draft) => draft.owner,
           (draft) => draft.multiplierPpm.toString(),
+          (draft) => draft.holdTokens,
         ),
       );
       const created = new Set<string>(rows.map((row) => row.id));
@@ -149,6 +151,7 @@ interface CommittedRow extends QuotaRow {
   readonly amount: string;
   readonly seq: string;
   readonly balance_after: string;
+  readonly api_key_quotas: readonly ApiKeyQuotaJson[] | null;
 }
 
 function decodeCommitted(row: CommittedRow): Committed {
@@ -158,7 +161,7 @@ function decodeCommitted(row: CommittedRow): Committed {
     amount: parseAmount(row.amount),
     balanceAfter: parseAmount(row.balance_after),
     seq: Number(row.seq),
-    projection: decodeProjection(row),
+    projection: decodeProjection(row, row.api_key_quotas),
   };
 }
 
@@ -239,7 +242,11 @@ export interface Posting extends Omit<Deduction, 'periodDay'> {
   readonly periodDay: string | null;
 }
 
-export function decodePosted(row: TransactionRow & QuotaRow): PostedNow {
+/** A transaction's row, with its tenant's and the quotas of its API key that counted it. */
+export type PostedRow = TransactionRow &
+  QuotaRow & { readonly api_key_quotas: readonly ApiKeyQuotaJson[] | null };
+
+export function decodePosted(row: PostedRow): PostedNow {
   const transaction = decodeTransaction(row);
   if (transaction.status !== 'COMMITTED')
     throw new Error(`transaction ${row.id} was posted, yet is ${row.status}`);
@@ -249,7 +256,7 @@ export function decodePosted(row: TransactionRow & QuotaRow): PostedNow {
     amount: transaction.amount,
     balanceAfter: transaction.balanceAfter,
     seq: transaction.seq,
-    projection: decodeProjection(row),
+    projection: decodeProjection(row, row.api_key_quotas),
     transaction,
   };
 }
@@ -262,7 +269,7 @@ export function postWriter(
     identityOf,
     refusedWhenFull: true,
     write: async (postings) => {
-      const rows = await access.driver.query<TransactionRow & QuotaRow>(
+      const rows = await access.driver.query<PostedRow>(
         access.statements.post,
         columns<Posting>(
           postings,
@@ -282,7 +289,7 @@ export function postWriter(
           (posting) => posting.description,
         ),
       );
-      const posted = new Map<string, TransactionRow & QuotaRow>(rows.map((row) => [row.id, row]));
+      const posted = new Map<string, PostedRow>(rows.map((row) => [row.id, row]));
       const existing = await findByTraces(
         access,
         postings.filter((posting) => !posted.has(posting.id)),

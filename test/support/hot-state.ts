@@ -27,6 +27,7 @@ export function quotaProjection(changes: Partial<QuotaProjection> = {}): QuotaPr
     allowNegative: null,
     streamAllowNegative: null,
     rateMultiplierPpm: 1_000_000n,
+    apiKeyQuotas: [],
     ...changes,
   };
 }

@@ -1,3 +1,4 @@
+import { type ApiKeyQuota, quotaPeriod, quotaTypes, resetPeriods } from '../../src/domain/api-key-quota.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../../src/domain/ids.ts';
 import { type NanoUsd, nano } from '../../src/domain/money.ts';
 import { periodAt, type QuotaProjection } from '../../src/domain/quota.ts';
@@ -161,7 +162,10 @@ function randomCommand(world: World): HotStateCommand {
       return { kind: 'check', check };
     }
     const kind = draw < 480 ? 'confirm' : 'extend';
-    return { kind, confirmation: { ...asked, periodDay: randomDay(world, tenant) } };
+    return {
+      kind,
+      confirmation: { ...asked, tokens: below(random, 600), periodDay: randomDay(world, tenant) },
+    };
   }
   if (draw < 700) return { kind: 'release', hold: randomHold(world, tenant) };
   const projection = randomProjection(world, tenant);
@@ -201,6 +205,7 @@ function randomSnapshot(world: World, tenant: TenantKind, projection: QuotaProje
         transactionId: hold.holder,
         apiKeyId: hold.apiKeyId,
         holdAmount: nano(tenant.hold(world.random)),
+        holdTokens: below(world.random, 600),
         periodDay: randomDay(world, tenant),
       },
     ]),
@@ -243,5 +248,31 @@ function randomProjection(world: World, tenant: TenantKind): QuotaProjection {
     allowNegative: null,
     streamAllowNegative: null,
     rateMultiplierPpm: BigInt(below(random, 2_000_000)),
+    apiKeyQuotas: randomQuotas(world, tenant),
   };
+}
+
+/** Of some of the API keys; some taken away. */
+function randomQuotas(world: World, tenant: TenantKind): readonly ApiKeyQuota[] {
+  const { random } = world;
+  const names = [0, 1, 2].flatMap((key) =>
+    quotaTypes.flatMap((quotaType) =>
+      resetPeriods.map((resetPeriod) => ({ apiKeyId: `key-${key}` as ApiKeyId, quotaType, resetPeriod })),
+    ),
+  );
+  return names
+    .filter(() => below(random, 12) === 0)
+    .map((name) => {
+      const count = (bound: number) => BigInt(below(random, bound));
+      const total =
+        name.quotaType === 'amount'
+          ? tenant.hold(random) * 4n
+          : count(name.quotaType === 'tokens' ? 3_000 : 12);
+      return {
+        ...name,
+        total: below(random, 4) === 0 ? null : total,
+        used: name.quotaType === 'amount' ? tenant.hold(random) : count(6),
+        period: below(random, 5) === 0 ? null : quotaPeriod(name.resetPeriod, randomDay(world, tenant)),
+      };
+    });
 }

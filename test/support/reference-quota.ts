@@ -1,4 +1,5 @@
-import type { TraceId } from '../../src/domain/ids.ts';
+import { type ApiKeyQuota, type QuotaType, quotaTypes } from '../../src/domain/api-key-quota.ts';
+import type { ApiKeyId, TraceId } from '../../src/domain/ids.ts';
 import { type NanoUsd, nano } from '../../src/domain/money.ts';
 import { periodAt, type QuotaProjection } from '../../src/domain/quota.ts';
 import type {
@@ -105,8 +106,9 @@ export class ReferenceQuota {
   check(check: QuotaCheck, nowMs: number): Admitted | Denied {
     const rates = this.#rates(check);
     const { day, month } = this.#period(nowMs);
-    const before = this.#remaining(rates, day, month, nowMs);
-    const obstacles = this.#obstacles(check, rates, before, nowMs);
+    const asked = { rates, apiKeyId: check.apiKeyId };
+    const before = this.#remaining(asked, day, month, nowMs);
+    const obstacles = this.#obstacles(check, rates, before, day, nowMs);
     const [first] = obstacles;
     if (first !== undefined) {
       const times = obstacles.map(([, freesInMs]) => freesInMs);
@@ -116,7 +118,7 @@ export class ReferenceQuota {
     const counted = rates.map(({ name, log, amount }) => ({ name, log, counted: log.count(nowMs, amount) }));
     const reserved = counted.filter(({ name }) => name.includes('tokens'));
     this.#open.set(check.traceId, { check, periodDay: day, reserved });
-    const remaining = this.#remaining(rates, day, month, nowMs);
+    const remaining = this.#remaining(asked, day, month, nowMs);
     return { kind: 'admitted', periodDay: day, remaining, exceeded: null };
   }
 
@@ -158,7 +160,12 @@ export class ReferenceQuota {
     return { day: latest, month: latest.slice(0, 7) };
   }
 
-  #remaining(rates: readonly RateLimit[], day: string, month: string, nowMs: number): Remaining {
+  #remaining(
+    { rates, apiKeyId }: { readonly rates: readonly RateLimit[]; readonly apiKeyId: ApiKeyId },
+    day: string,
+    month: string,
+    nowMs: number,
+  ): Remaining {
     const { balance, creditLimit, dailyQuota, dailyUsed, dailyPeriod } = this.projection;
     const { monthlyQuota, monthlyUsed, monthlyPeriod } = this.projection;
     const days = [...this.#open.values()].map((hold) => hold.periodDay);
@@ -178,6 +185,7 @@ export class ReferenceQuota {
       monthlyRequests: left(monthlyQuota, usedInMonth),
       requestsPerMinute: tightest('requests'),
       tokensPerMinute: tightest('tokens'),
+      apiKey: this.#remainingOfKey(apiKeyId, day),
     };
   }
 
@@ -185,6 +193,7 @@ export class ReferenceQuota {
     check: QuotaCheck,
     rates: readonly RateLimit[],
     { available, dailyRequests, monthlyRequests }: Remaining,
+    day: string,
     nowMs: number,
   ): readonly (readonly [Limit, freesInMs: number | null])[] {
     const { dayEndsAtMs, monthEndsAtMs } = periodAt(nowMs, this.projection.timeZone);
@@ -196,6 +205,14 @@ export class ReferenceQuota {
       const freesInMs = log.fitsInMs(nowMs, amount, limit);
       if (freesInMs !== 0) found.push([name, freesInMs]);
     }
+    const wanted = { requests: 1n, tokens: BigInt(check.tokens), amount: check.holdAmount };
+    const ends = { daily: dayEndsAtMs - nowMs, monthly: monthEndsAtMs - nowMs, never: null };
+    for (const type of quotaTypes) {
+      for (const quota of this.#quotas(check.apiKeyId, type)) {
+        if (wanted[type] <= this.#left(quota, day)) continue;
+        found.push([`api_key_${type}`, wanted[type] > quota.total! ? null : ends[quota.resetPeriod]]);
+      }
+    }
     if (found.length > 0) return found;
     const { maxOpenRequests, apiKey } = check.limits;
     const ofKey = [...this.#open.values()].filter((hold) => hold.check.apiKeyId === check.apiKeyId);
@@ -203,5 +220,34 @@ export class ReferenceQuota {
     if (apiKey.maxOpenRequests !== null && ofKey.length >= apiKey.maxOpenRequests)
       found.push(['api_key_open_requests', null]);
     return found;
+  }
+
+  #quotas(apiKeyId: ApiKeyId, type: QuotaType): readonly ApiKeyQuota[] {
+    return this.projection.apiKeyQuotas.filter(
+      (quota) => quota.apiKeyId === apiKeyId && quota.quotaType === type,
+    );
+  }
+
+  /** Every open request of the API key, in whose period it counts, and what the ledger has counted. */
+  #left({ apiKeyId, quotaType, resetPeriod, total, used, period }: ApiKeyQuota, day: string): bigint {
+    const start = (of: string) =>
+      resetPeriod === 'daily' ? of : resetPeriod === 'monthly' ? `${of.slice(0, 7)}-01` : null;
+    const open = [...this.#open.values()]
+      .filter((hold) => hold.check.apiKeyId === apiKeyId && start(hold.periodDay) === start(day))
+      .map(({ check }) => ({ requests: 1n, tokens: BigInt(check.tokens), amount: check.holdAmount }));
+    return total! - (period === start(day) ? used : 0n) - open.reduce((sum, one) => sum + one[quotaType], 0n);
+  }
+
+  #remainingOfKey(apiKeyId: ApiKeyId, day: string): Remaining['apiKey'] {
+    const least = (type: QuotaType) => {
+      const left = this.#quotas(apiKeyId, type).map((quota) => this.#left(quota, day));
+      return left.sort((a, b) => Number(a - b))[0] ?? null;
+    };
+    const amount = least('amount');
+    return {
+      requests: least('requests'),
+      tokens: least('tokens'),
+      amount: amount === null ? null : nano(amount),
+    };
   }
 }

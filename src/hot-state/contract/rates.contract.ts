@@ -72,6 +72,7 @@ export function describeRates(create: (clock: Clock) => Promise<HotState>): void
           monthlyRequests: 29_997,
           requestsPerMinute: { limit: 3, remaining: 0, resetsInMs: leavesAfterMs - 7_000 },
           tokensPerMinute: null,
+          apiKey: { requests: null, tokens: null, amount: null },
         },
       });
       expect(await hotState.look(tenantId)).toEqual(before);
@@ -255,6 +256,7 @@ export function describeRates(create: (clock: Clock) => Promise<HotState>): void
         apiKeyId: otherKey,
         traceId: asked(name).traceId,
         holdAmount: nano(1n),
+        holdTokens: 0,
         periodDay: '2026-11-23',
       });
       await loadTenant(hotState, {

@@ -1,7 +1,9 @@
+import { type QuotaType, quotaTypes } from '../../domain/api-key-quota.ts';
 import type { ApiKeyId } from '../../domain/ids.ts';
 import { type NanoUsd, nano } from '../../domain/money.ts';
 import { type Period, type QuotaProjection, usedInDay, usedInMonth } from '../../domain/quota.ts';
 import type { CalledLimits, Denied, Limit, QuotaCheck, Remaining, RemainingRate } from '../hot-state.ts';
+import { leastLeft } from './api-keys.ts';
 import type { Measure, Scope } from './rate-windows.ts';
 import type { Tenant } from './tenant.ts';
 
@@ -72,6 +74,32 @@ export function rateObstacles(
   });
 }
 
+/** What would be reserved besides; null where nothing would, which no quota stands in the way of. */
+export type Added = Readonly<Record<QuotaType, bigint | null>>;
+
+/** Of the API key's own quotas. */
+export function apiKeyObstacles(
+  { tenant }: LoadedTenant,
+  apiKeyId: ApiKeyId,
+  { day, dayEndsAtMs, monthEndsAtMs }: Pick<Period, 'day' | 'dayEndsAtMs' | 'monthEndsAtMs'>,
+  added: Added,
+  nowMs: number,
+): readonly Obstacle[] {
+  const endsAtMs = { daily: dayEndsAtMs, monthly: monthEndsAtMs, never: null };
+  const found = tenant.apiKeys.left(apiKeyId, day).flatMap(({ quotaType, resetPeriod, total, left }) => {
+    const more = added[quotaType];
+    if (more === null || more <= left) return [];
+    // What is more than the whole quota doesn't pass in the next period either.
+    const endsMs = more > total ? null : endsAtMs[resetPeriod];
+    return [{ quotaType, obstacle: { freesInMs: endsMs === null ? null : endsMs - nowMs } }];
+  });
+  return quotaTypes.flatMap((type) =>
+    found
+      .filter(({ quotaType }) => quotaType === type)
+      .map(({ obstacle }): Obstacle => ({ limit: `api_key_${type}`, ...obstacle })),
+  );
+}
+
 /** Of requests that are open at once. When one ends isn't known. */
 export function openObstacles(
   { tenant }: LoadedTenant,
@@ -81,7 +109,7 @@ export function openObstacles(
   const obstacles: Obstacle[] = [];
   if (maxOpenRequests !== null && tenant.holds.size >= maxOpenRequests)
     obstacles.push({ limit: 'open_requests', freesInMs: null });
-  if (apiKey.maxOpenRequests !== null && tenant.openOf(apiKeyId) >= apiKey.maxOpenRequests)
+  if (apiKey.maxOpenRequests !== null && tenant.apiKeys.openRequests(apiKeyId) >= apiKey.maxOpenRequests)
     obstacles.push({ limit: 'api_key_open_requests', freesInMs: null });
   return obstacles;
 }
@@ -101,6 +129,7 @@ export function denialOf(obstacles: readonly Obstacle[], remaining: Remaining): 
 /** What is left now: open requests count as used. */
 export function remainingOf(
   { tenant, projection }: LoadedTenant,
+  apiKeyId: ApiKeyId,
   { day, month }: Pick<Period, 'day' | 'month'>,
   rates: readonly Rate[],
   nowMs: number,
@@ -118,6 +147,7 @@ export function remainingOf(
     monthlyRequests: left(monthlyQuota, usedInMonth(projection, month) + openInMonth),
     requestsPerMinute: rate('requests'),
     tokensPerMinute: rate('tokens'),
+    apiKey: leastLeft(tenant.apiKeys.left(apiKeyId, day)),
   };
 }
 

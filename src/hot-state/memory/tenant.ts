@@ -3,6 +3,7 @@ import type { NanoUsd } from '../../domain/money.ts';
 import type { QuotaProjection } from '../../domain/quota.ts';
 import type { Bucket } from '../../domain/rolling-window.ts';
 import type { HoldRef, Limit } from '../hot-state.ts';
+import { ApiKeys } from './api-keys.ts';
 import { RateWindows, type Scope } from './rate-windows.ts';
 
 export interface Hold {
@@ -40,7 +41,7 @@ export class Tenant {
   /** Open holds by the day they count in. */
   readonly openByDay = new Map<string, number>();
   readonly windows = new RateWindows();
-  readonly #openByApiKey = new Map<ApiKeyId, number>();
+  readonly apiKeys = new ApiKeys();
   /** When holds that aren't confirmed are dropped, soonest first. */
   readonly #unconfirmed = new Map<TraceId, number>();
 
@@ -48,10 +49,11 @@ export class Tenant {
     this.tenantId = tenantId;
   }
 
-  /** Takes a projection if it is newer. */
+  /** Takes a projection, and each quota of an API key, if it is newer. */
   project(projection: QuotaProjection): void {
+    this.apiKeys.project(projection);
     if (this.projection === null || projection.version > this.projection.version)
-      this.projection = projection;
+      this.projection = { ...projection, apiKeyQuotas: [] };
   }
 
   /** Where none stands under this trace id. */
@@ -59,7 +61,7 @@ export class Tenant {
     this.holds.set(traceId, hold);
     this.held += hold.amount;
     addTo(this.openByDay, hold.periodDay, 1);
-    addTo(this.#openByApiKey, hold.apiKeyId, 1);
+    this.apiKeys.open(hold);
     if (hold.state === 'checked') this.#unconfirmed.set(traceId, nowMs + unconfirmedForMs);
   }
 
@@ -76,16 +78,12 @@ export class Tenant {
       this.windows.correct('tokens', scope, nowMs, bucket, tokens - reserved);
   }
 
-  openOf(apiKeyId: ApiKeyId): number {
-    return this.#openByApiKey.get(apiKeyId) ?? 0;
-  }
-
   drop(traceId: TraceId, hold: Hold): void {
     this.holds.delete(traceId);
     this.#unconfirmed.delete(traceId);
     this.held -= hold.amount;
     addTo(this.openByDay, hold.periodDay, -1);
-    addTo(this.#openByApiKey, hold.apiKeyId, -1);
+    this.apiKeys.close(hold);
   }
 
   dropUnconfirmed(nowMs: number): void {

@@ -92,6 +92,7 @@ it('is cold after FLUSHALL, and takes its holds from the ledger again', async ()
         apiKeyId: plainKey.apiKeyId,
         traceId: check('1').traceId,
         holdAmount: nano(60n),
+        holdTokens: 0,
         periodDay: '2026-11-23',
       },
     ],
@@ -181,6 +182,7 @@ it('loads a tenant that has more open requests than a command can have arguments
     apiKeyId: plainKey.apiKeyId,
     traceId: `trace "${index}"` as TraceId,
     holdAmount: nano(2n ** 53n + 1n),
+    holdTokens: 0,
     periodDay: index % 2 === 0 ? '2026-11-23' : '2026-11-24',
   }));
   await loadTenant(hotState, { projection: projection(), openPendings });
@@ -266,7 +268,7 @@ it('keeps a tenant, and its minutes, as compactly as Redis can', async () => {
   const hotState = await loaded({ rpmLimit: 10, tpmLimit: 1_000 });
   await hotState.check({ ...check('1'), tokens: 100 });
   const owner = { tenantId, apiKeyId: plainKey.apiKeyId };
-  const [quota, , , , , requests, tokens] = tenantKeys(owner);
+  const [quota, , , , requests, tokens] = tenantKeys(owner);
   for (const redisKey of [quota, requests!, tokens!])
     expect(await redis.client.object('ENCODING', redisKey)).toBe('listpack');
 });

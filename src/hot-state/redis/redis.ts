@@ -75,8 +75,8 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
     },
     confirm: async (confirmation) => await confirmHold(confirmation, run, time),
     extend: async (extension) => {
-      const { traceId, holder, apiKeyId, holdAmount, periodDay } = extension;
-      const args = [time(), traceId, holder, holdAmount.toString(), periodDay, apiKeyId];
+      const { traceId, holder, apiKeyId, holdAmount, tokens, periodDay } = extension;
+      const args = [time(), traceId, holder, holdAmount.toString(), periodDay, apiKeyId, tokens];
       return readExtension(await run('quota_extend', extension, args));
     },
     deduct: async (hold, projection, tokens) => {
@@ -88,12 +88,13 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
       await run('quota_project', projection, projectionArgs(projection));
     },
     load: async ({ projection, openPendings }, ticket) => {
-      const pendings = openPendings.map(({ traceId, transactionId, apiKeyId, holdAmount, periodDay }) => [
-        traceId,
-        transactionId,
-        holdAmount.toString(),
-        periodDay,
-        apiKeyId,
+      const pendings = openPendings.map((pending) => [
+        pending.traceId,
+        pending.transactionId,
+        pending.holdAmount.toString(),
+        pending.periodDay,
+        pending.apiKeyId,
+        pending.holdTokens,
       ]);
       const args = [time(), ticket, JSON.stringify(pendings), ...projectionArgs(projection)];
       await run('quota_load', projection, args);
@@ -109,7 +110,12 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
 
 /** The same script, for a period of its own: that of the row. */
 async function confirmHold(confirmation: Confirmation, run: RunScript, time: () => number | string) {
-  const args = [...holdArgs(confirmation, time()), ...noPeriod, confirmation.periodDay, ...nothingToCount];
+  const args = [
+    ...holdArgs(confirmation, time()),
+    ...noPeriod,
+    confirmation.periodDay,
+    ...toConfirm(confirmation),
+  ];
   const answer = readCheck(await run('quota_check', confirmation, args));
   if (answer.kind === 'period' || answer.kind === 'already_open') throw unexpected(answer);
   return answer;
@@ -122,8 +128,8 @@ function holdArgs(hold: HoldRef & Pick<Confirmation, 'holdAmount' | 'observe'>, 
 
 const noPeriod = ['', '', '', ''];
 const notDurable = '';
-/** Month, its end, tokens, and the limits that a call brings along. */
-const nothingToCount = ['', '', '', '', '', '', ''];
+/** Without a month, its end, and the limits that a call brings along. */
+const toConfirm = ({ tokens }: Confirmation) => ['', '', tokens, '', '', '', ''];
 
 function limitArgs({ maxOpenRequests, apiKey }: CalledLimits) {
   return [maxOpenRequests, apiKey.rpmLimit, apiKey.tpmLimit, apiKey.maxOpenRequests].map(

@@ -2,6 +2,13 @@ import { expect, it } from 'vitest';
 import { loadTenant, quotaProjection } from '../../../test/support/hot-state.ts';
 import { ReferenceQuota } from '../../../test/support/reference-quota.ts';
 import { failOnFault, useRedis } from '../../../test/support/use-redis.ts';
+import {
+  type ApiKeyQuota,
+  type ApiKeyQuotaName,
+  quotaPeriod,
+  quotaTypes,
+  resetPeriods,
+} from '../../domain/api-key-quota.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../../domain/ids.ts';
 import { nano } from '../../domain/money.ts';
 import { periodAt, type QuotaProjection } from '../../domain/quota.ts';
@@ -35,6 +42,19 @@ const calendar: readonly Omit<Story, 'seed'>[] = [
   { timeZone: 'Europe/Berlin', from: '2027-12-31T20:00:00Z' },
 ];
 
+interface CommittedRequest {
+  readonly apiKeyId: ApiKeyId;
+  readonly periodDay: string;
+  readonly tokens: number;
+  readonly amount: bigint;
+}
+
+interface WorldQuota extends ApiKeyQuotaName {
+  readonly total: bigint;
+  /** How many requests were committed before it began to count. */
+  readonly since: number;
+}
+
 class World {
   readonly random: Random;
   readonly reference: ReferenceQuota;
@@ -42,8 +62,9 @@ class World {
   nowMs: number;
   /** Of the clock that never steps back. */
   monotonicMs = 0;
-  /** Committed requests by day, as the ledger has them. */
-  readonly committed = new Map<string, number>();
+  /** Every committed request, as the ledger has them. */
+  readonly committed: CommittedRequest[] = [];
+  #quotas: readonly WorldQuota[] = [];
   #names = 0;
 
   constructor({ seed, timeZone, from }: Story) {
@@ -93,32 +114,61 @@ class World {
 
   /** Another version of the tenant's row, with what is committed in the latest day and its month. */
   change(changes: Partial<QuotaProjection>): QuotaProjection {
-    const dailyPeriod = [...this.committed.keys()].sort().at(-1) ?? null;
+    const days = this.committed.map(({ periodDay }) => periodDay).sort();
+    const dailyPeriod = days.at(-1) ?? null;
     const monthlyPeriod = dailyPeriod?.slice(0, 7) ?? null;
-    const monthlyUsed = [...this.committed]
-      .filter(([day]) => monthlyPeriod !== null && day.startsWith(monthlyPeriod))
-      .reduce((sum, [, count]) => sum + count, 0);
     this.reference.projection = {
       ...this.projection,
       ...changes,
       version: this.projection.version + 1,
       dailyPeriod,
-      dailyUsed: dailyPeriod === null ? 0 : (this.committed.get(dailyPeriod) ?? 0),
+      dailyUsed: days.filter((day) => day === dailyPeriod).length,
       monthlyPeriod,
-      monthlyUsed,
+      monthlyUsed: days.filter((day) => monthlyPeriod !== null && day.startsWith(monthlyPeriod)).length,
+      apiKeyQuotas: this.#quotas.map((quota) => this.#countedIn(quota)),
     };
     return this.projection;
   }
 
+  /** Other limits, and other quotas of the API keys: some go on counting, some begin anew, some are taken away. */
   changeLimits(): QuotaProjection {
-    return this.change(this.#limits());
+    const before = this.#quotas;
+    this.#quotas = this.#someQuotas();
+    const taken = before
+      .filter((one) => !this.#quotas.some((other) => isSameQuota(one, other)))
+      .map((quota) => ({ ...this.#countedIn(quota), total: null }));
+    const projection = this.change(this.#limits());
+    return { ...projection, apiKeyQuotas: [...projection.apiKeyQuotas, ...taken] };
+  }
+
+  #someQuotas(): readonly WorldQuota[] {
+    const { random } = this;
+    const totals = { requests: 60, tokens: 9_000, amount: 900 };
+    return quotaNames
+      .filter(() => below(random, 9) === 0)
+      .map((name) => {
+        const known = this.#quotas.find((quota) => isSameQuota(quota, name));
+        const since = known !== undefined && below(random, 3) > 0 ? known.since : this.committed.length;
+        return { ...name, total: BigInt(below(random, totals[name.quotaType])), since };
+      });
+  }
+
+  #countedIn({ since, ...quota }: WorldQuota): ApiKeyQuota {
+    const counted = this.committed.slice(since).filter(({ apiKeyId }) => apiKeyId === quota.apiKeyId);
+    const periods = counted.map(({ periodDay }) => quotaPeriod(quota.resetPeriod, periodDay)).sort();
+    const period = periods.at(-1) ?? null;
+    const used = counted
+      .filter(({ periodDay }) => quotaPeriod(quota.resetPeriod, periodDay) === period)
+      .map(({ tokens, amount }) => ({ requests: 1n, tokens: BigInt(tokens), amount }))
+      .reduce((sum, one) => sum + one[quota.quotaType], 0n);
+    return { ...quota, used, period };
   }
 
   #limits() {
     const { random } = this;
     const limit = (from: number, to: number) => (below(random, 2) === 0 ? null : from + below(random, to));
     return {
-      balance: nano(BigInt(200 + below(random, 2_000))),
+      balance: nano(BigInt(100 + below(random, 1_500))),
       creditLimit: nano(BigInt(below(random, 100))),
       dailyQuota: limit(10, 100),
       monthlyQuota: limit(40, 300),
@@ -126,6 +176,16 @@ class World {
       tpmLimit: limit(500, 6_000),
     };
   }
+}
+
+const quotaNames: readonly ApiKeyQuotaName[] = ['key-0', 'key-1'].flatMap((apiKeyId) =>
+  quotaTypes.flatMap((quotaType) =>
+    resetPeriods.map((resetPeriod) => ({ apiKeyId: apiKeyId as ApiKeyId, quotaType, resetPeriod })),
+  ),
+);
+
+function isSameQuota(a: ApiKeyQuotaName, b: ApiKeyQuotaName): boolean {
+  return a.apiKeyId === b.apiKeyId && a.quotaType === b.quotaType && a.resetPeriod === b.resetPeriod;
 }
 
 /** Asks both. @returns what the model answered */
@@ -145,9 +205,12 @@ async function settle(world: World, hotState: HotState): Promise<void> {
   const tokens = isVoided ? 0 : below(random, 320);
   const { check, periodDay } = reference.settle(open[below(random, open.length)]!, tokens, nowMs);
   if (isVoided) return await hotState.release(check);
-  committed.set(periodDay, (committed.get(periodDay) ?? 0) + 1);
-  const balance = nano(reference.projection.balance - BigInt(below(random, 20)));
-  await hotState.deduct(check, world.change({ balance }), tokens);
+  const amount = BigInt(below(random, 20));
+  committed.push({ apiKeyId: check.apiKeyId, periodDay, tokens, amount });
+  const projection = world.change({ balance: nano(reference.projection.balance - amount) });
+  // The ledger tells the quotas of the API key that was charged.
+  const apiKeyQuotas = projection.apiKeyQuotas.filter(({ apiKeyId }) => apiKeyId === check.apiKeyId);
+  await hotState.deduct(check, { ...projection, apiKeyQuotas }, tokens);
 }
 
 /** @returns how often each answer came */
@@ -175,6 +238,7 @@ const stories = calendar.flatMap((days) =>
 const denials = [
   ...['balance', 'daily_requests', 'monthly_requests', 'requests_per_minute', 'tokens_per_minute'],
   ...['api_key_requests_per_minute', 'api_key_tokens_per_minute', 'open_requests', 'api_key_open_requests'],
+  ...['api_key_requests', 'api_key_tokens', 'api_key_amount'],
 ];
 
 it.each(['memory', 'Redis'])(

@@ -1,5 +1,12 @@
+import {
+  type ApiKeyQuota,
+  type QuotaType,
+  quotaTypes,
+  type ResetPeriod,
+  resetPeriods,
+} from '../../domain/api-key-quota.ts';
 import { Fault } from '../../domain/errors.ts';
-import type { TenantId } from '../../domain/ids.ts';
+import type { ApiKeyId, TenantId } from '../../domain/ids.ts';
 import { type NanoUsd, nano } from '../../domain/money.ts';
 import type { QuotaProjection } from '../../domain/quota.ts';
 import type {
@@ -13,6 +20,7 @@ import type {
   NotExtended,
   QuotaState,
   Remaining,
+  RemainingOfApiKey,
   RemainingRate,
   Settled,
 } from '../hot-state.ts';
@@ -59,15 +67,18 @@ export function readCheck(reply: unknown): Admitted | Denied | Cold | AlreadyOpe
 
 /** The answer of `quota_extend`. */
 export function readExtension(reply: unknown): Extended | NotExtended | Cold | Settled {
-  const [kind, first] = readTexts(reply);
+  const [kind, first, second] = readTexts(reply);
   switch (kind) {
     case 'settled':
       return { kind };
     case 'cold':
       return { kind, ticket: present(first, reply) as LoadTicket };
     case 'extended':
-    case 'denied':
       return { kind, available: nano(BigInt(present(first, reply))) };
+    case 'denied': {
+      const limit = first === 'api_key_amount' ? first : 'balance';
+      return { kind, limit, available: nano(BigInt(present(second, reply))) };
+    }
     default:
       throw unexpected(reply);
   }
@@ -87,7 +98,7 @@ export function readState(reply: unknown, tenantId: TenantId): QuotaState | unde
   };
 }
 
-/** The projection as the scripts take it: names and values, the version first. Null is an empty string. */
+/** The projection as the scripts take it: quotas of API keys, then names and values, the version first. Null is an empty string. */
 export function projectionArgs(projection: QuotaProjection): string[] {
   const said = (value: boolean | null) => (value === null ? null : String(value));
   const fields: [name: string, value: string | number | bigint | null][] = [
@@ -110,7 +121,55 @@ export function projectionArgs(projection: QuotaProjection): string[] {
     ['allow_negative', said(projection.allowNegative)],
     ['stream_allow_negative', said(projection.streamAllowNegative)],
   ];
-  return fields.flatMap(([name, value]) => [name, value === null ? '' : value.toString()]);
+  const texts = fields.flatMap(([name, value]) => [name, value === null ? '' : value.toString()]);
+  return [quotasArg(projection.apiKeyQuotas), ...texts];
+}
+
+const typeCodes = { requests: 'r', tokens: 't', amount: 'a' } as const satisfies Record<QuotaType, string>;
+const periodCodes = { daily: 'd', monthly: 'm', never: 'n' } as const satisfies Record<ResetPeriod, string>;
+const notSet = '-';
+
+/** As lua/fragments/api-key.lua takes them. */
+function quotasArg(quotas: readonly ApiKeyQuota[]): string {
+  if (quotas.length === 0) return '';
+  const told = quotas.map(({ apiKeyId, quotaType, resetPeriod, total, used, period }) => [
+    apiKeyId,
+    typeCodes[quotaType] + periodCodes[resetPeriod],
+    total?.toString() ?? notSet,
+    used.toString(),
+    period ?? notSet,
+  ]);
+  return JSON.stringify(told);
+}
+
+const quotasOf = 'quotas:';
+
+/** Those that are set, by API key, type and period. */
+function readQuotas(fields: ReadonlyMap<string, string>): readonly ApiKeyQuota[] {
+  const names = [...fields.keys()].filter((name) => name.startsWith(quotasOf)).sort();
+  return names.flatMap((name) => {
+    const texts = (fields.get(name) ?? '').split(';').slice(0, -1);
+    const quotas = texts.flatMap((text) => readQuota(name.slice(quotasOf.length) as ApiKeyId, text));
+    const nameOf = (quota: ApiKeyQuota) => `${quota.quotaType} ${quota.resetPeriod}`;
+    return quotas.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  });
+}
+
+function readQuota(apiKeyId: ApiKeyId, text: string): readonly ApiKeyQuota[] {
+  const [code = '', , total, used, period] = text.split(' ');
+  const quotaType = quotaTypes.find((type) => typeCodes[type] === code[0]);
+  const resetPeriod = resetPeriods.find((one) => periodCodes[one] === code[1]);
+  if (quotaType === undefined || resetPeriod === undefined) throw unexpected(text);
+  if (present(total, text) === notSet) return [];
+  const quota = {
+    apiKeyId,
+    quotaType,
+    resetPeriod,
+    total: BigInt(present(total, text)),
+    used: BigInt(present(used, text)),
+    period: present(period, text) === notSet ? null : present(period, text),
+  };
+  return [quota];
 }
 
 function readProjection(fields: ReadonlyMap<string, string>, tenantId: TenantId): QuotaProjection {
@@ -140,6 +199,7 @@ function readProjection(fields: ReadonlyMap<string, string>, tenantId: TenantId)
     blockOnInsufficient: booleanOrNull('block_on_insufficient'),
     allowNegative: booleanOrNull('allow_negative'),
     streamAllowNegative: booleanOrNull('stream_allow_negative'),
+    apiKeyQuotas: readQuotas(fields),
   };
 }
 
@@ -150,8 +210,16 @@ function readRemaining(texts: readonly string[], reply: unknown): Remaining {
     dailyRequests: countOrNull(daily, reply),
     monthlyRequests: countOrNull(monthly, reply),
     requestsPerMinute: readRate(rates.slice(0, 3), reply),
-    tokensPerMinute: readRate(rates.slice(3), reply),
+    tokensPerMinute: readRate(rates.slice(3, 6), reply),
+    apiKey: readRemainingOfKey(rates.slice(6), reply),
   };
+}
+
+function readRemainingOfKey(texts: readonly string[], reply: unknown): RemainingOfApiKey {
+  const [requests, tokens, amount] = texts;
+  const count = (text: string | undefined) => (present(text, reply) === '' ? null : BigInt(text ?? ''));
+  const left = count(amount);
+  return { requests: count(requests), tokens: count(tokens), amount: left === null ? null : nano(left) };
 }
 
 function readRate(texts: readonly string[], reply: unknown): RemainingRate | null {

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { mastersOf, type RedisClient, ReplyLost, unavailable } from './connect.ts';
 import { type KeyOwner, type SessionOwner, sessionKey, tenantKeys } from './keys.ts';
+import { readScriptText, type ScriptText } from './script-texts.ts';
 
 /** One Lua file each; a file's head tells its arguments and results. */
 const scriptNames = [
@@ -25,27 +24,13 @@ export type RunScript = (
   args: readonly (string | number)[],
 ) => Promise<unknown>;
 
-interface Script {
-  readonly text: string;
-  /** Its name in Redis is the hash of its text: two versions of the gateway run beside each other. */
-  readonly sha: string;
-}
-
-const include = /^-- include (\S+)$/gm;
-
-function readScript(name: ScriptName): Script {
-  const read = (path: string) => readFileSync(new URL(`./lua/${path}.lua`, import.meta.url), 'utf8');
-  const text = read(name).replace(include, (_, fragment: string) => read(`fragments/${fragment}`));
-  return { text, sha: createHash('sha1').update(text).digest('hex') };
-}
-
 /**
  * Loads the scripts, and again wherever one is missing: on a node that restarted or joined.
  * @throws Fault HOT_STATE_UNAVAILABLE, and so does every run; ReplyLost where it may have run nevertheless
  */
 export async function loadScripts(client: RedisClient): Promise<RunScript> {
-  const entries = scriptNames.map((name): [ScriptName, Script] => [name, readScript(name)]);
-  const scripts = Object.fromEntries(entries) as Record<ScriptName, Script>;
+  const entries = scriptNames.map((name): [ScriptName, ScriptText] => [name, readScriptText(name)]);
+  const scripts = Object.fromEntries(entries) as Record<ScriptName, ScriptText>;
   try {
     await Promise.all(
       mastersOf(client).flatMap((node) => entries.map(([, { text }]) => node.script('LOAD', text))),

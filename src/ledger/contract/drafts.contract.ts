@@ -36,6 +36,7 @@ export function draftFor(tenantId: TenantId, changes: Partial<PendingDraft> = {}
     traceId,
     requestHash: hashRequest(traceId),
     holdAmount: parseAmount('0.01'),
+    holdTokens: 300,
     currency: 'USD',
     provider: 'sim',
     model: 'sim-small',

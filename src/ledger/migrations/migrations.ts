@@ -5,6 +5,7 @@ import * as ledger from './0001-ledger.ts';
 import * as catalog from './0002-catalog.ts';
 import * as pricing from './0003-pricing.ts';
 import * as limits from './0004-limits.ts';
+import * as apiKeyQuotas from './0005-api-key-quotas.ts';
 
 /** Numbered and only added to: what has run somewhere is never edited. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -12,6 +13,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0002-catalog': catalog,
   '0003-pricing': pricing,
   '0004-limits': limits,
+  '0005-api-key-quotas': apiKeyQuotas,
 };
 
 /** The schema's version that this code is written for. */

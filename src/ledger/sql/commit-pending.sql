@@ -13,7 +13,8 @@
 --   $20 receipt, jsonb as text
 --
 -- Result: a row per item that was closed, {id, amount, seq, balance_after} with the
--- tenant's quota row after the whole batch as {quota_…}. An item without a row wasn't PENDING.
+-- tenant's quota row after the whole batch as {quota_…}, and {api_key_quotas} of its API key, a json array or null.
+-- An item without a row wasn't PENDING.
 --
 -- The tenants' rows are locked first and in order: two batches that share tenants can't deadlock, and
 -- what is computed from a locked row stays true until this commits.
@@ -41,7 +42,7 @@ tenant AS MATERIALIZED (
   FOR UPDATE
 ),
 locked AS MATERIALIZED (
-  SELECT b.status, b.period_day, i.*
+  SELECT b.status, b.period_day, b.api_key_id, i.*
   FROM item i
   JOIN tenant t ON t.tenant_id = i.tenant_id
   JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.id = i.id
@@ -79,7 +80,7 @@ closed AS (
     updated_at = now()
   FROM numbered n
   WHERE b.tenant_id = n.tenant_id AND b.id = n.id
-  RETURNING b.tenant_id, b.id, b.amount, b.seq, b.balance_after
+  RETURNING b.tenant_id, b.api_key_id, b.id, b.amount, b.seq, b.balance_after
 ),
 recorded AS (
   INSERT INTO usage_record (
@@ -92,6 +93,9 @@ recorded AS (
   FROM numbered n
 ),
 -- include apply-to-tenants
-SELECT c.id, c.amount, c.seq, c.balance_after, u.*
+,
+-- include count-api-keys
+SELECT c.id, c.amount, c.seq, c.balance_after, u.*, k.api_key_quotas
 FROM closed c
 JOIN updated u ON u.tenant_id = c.tenant_id
+LEFT JOIN counted_api_key k ON k.tenant_id = c.tenant_id AND k.api_key_id = c.api_key_id

@@ -9,7 +9,7 @@
 --   $14 description text or null
 --
 -- Result: a row per item that was written, the transaction's columns, with the tenant's quota
--- row after the whole batch as {quota_…}. An item without a row: its trace id exists, or its tenant
+-- row after the whole batch as {quota_…}, and {api_key_quotas} of its API key, a json array or null. An item without a row: its trace id exists, or its tenant
 -- doesn't. A unique violation means that another process wrote a trace id of this batch in this very
 -- moment: nothing was written, and the same again finds its row.
 WITH item AS (
@@ -61,6 +61,9 @@ posted AS (
   RETURNING *
 ),
 -- include apply-to-tenants
-SELECT p.*, u.*
+,
+-- include count-api-keys
+SELECT p.*, u.*, k.api_key_quotas
 FROM posted p
 JOIN updated u ON u.tenant_id = p.tenant_id
+LEFT JOIN counted_api_key k ON k.tenant_id = p.tenant_id AND k.api_key_id = p.api_key_id

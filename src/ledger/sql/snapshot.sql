@@ -2,14 +2,15 @@
 --
 -- Parameters: $1 tenant_id text.
 -- Result: one row, the quota row as {quota_…} and {open_pendings}, a json array of
--- {id, api_key_id, trace_id, hold_amount, period_day}; or none where there is no such tenant.
+-- {id, api_key_id, trace_id, hold_amount, hold_tokens, period_day}, and {api_key_quotas}, a json array or null; or none
+-- where there is no such tenant.
 SELECT
   coalesce(
     (
       SELECT jsonb_agg(
         jsonb_build_object(
           'id', b.id, 'api_key_id', b.api_key_id, 'trace_id', b.trace_id,
-          'hold_amount', b.hold_amount::text, 'period_day', b.period_day
+          'hold_amount', b.hold_amount::text, 'hold_tokens', b.hold_tokens, 'period_day', b.period_day
         )
       )
       FROM billing_transaction b
@@ -17,6 +18,13 @@ SELECT
     ),
     '[]'
   ) AS open_pendings,
+  (
+    SELECT jsonb_agg(
+      -- include api-key-quota-json
+    )
+    FROM api_key_quota k
+    WHERE k.tenant_id = q.tenant_id
+  ) AS api_key_quotas,
   -- include quota-columns
 FROM tenant_quota q
 WHERE q.tenant_id = $1

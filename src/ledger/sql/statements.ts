@@ -8,6 +8,8 @@ export interface Statements {
   readonly post: string;
   readonly reverse: string;
   readonly changeLimits: string;
+  readonly setApiKeyQuotas: string;
+  readonly resetCounters: string;
   readonly findByTrace: string;
   readonly snapshot: string;
   readonly heartbeat: string;
@@ -29,6 +31,8 @@ export function readStatements(): Statements {
     post: read('post'),
     reverse: read('reverse'),
     changeLimits: read('change-limits'),
+    setApiKeyQuotas: read('set-api-key-quotas'),
+    resetCounters: read('reset-counters'),
     findByTrace: read('find-by-trace'),
     snapshot: read('snapshot'),
     heartbeat: read('heartbeat'),

@@ -1,12 +1,12 @@
 -- Admits a request and places its hold, or changes nothing. With a day in ARGV 11 it confirms: the request's
 -- PENDING row is durable, and its hold now stays until the row is closed.
 --
--- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled  5 open  6 requests and 7 tokens of a minute, of one tenant
---       8 requests and 9 tokens of a minute, of its API key
+-- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled  5 requests and 6 tokens of a minute, of one tenant
+--       7 requests and 8 tokens of a minute, of its API key
 -- ARGV: 1 time in ms, empty but in tests   2 trace id   3 holder   4 hold in nano   5 API key id
 --       6 "observe", or empty: limits of money and of requests a day and a month deny
 --       the caller's period:  7 time zone  8 from ms, inclusive  9 until ms, exclusive  10 day
---       11 the day that the row counts in; empty to check. All others are empty to confirm
+--       11 the day that the row counts in; empty to check. To confirm, all others but the tokens are empty
 --       12 month   13 when the month ends, in ms   14 tokens at the most
 --       limits that the call brings along, empty where not set:  15 open requests of the tenant
 --       16 requests a minute  17 tokens a minute  18 open requests, of the API key
@@ -17,8 +17,9 @@
 --   already_open               another holder has a hold under this trace id; never to a confirmation
 --   admitted, day, the limit that it exceeds where it observes, what is left
 --   denied, limit, ms until it would pass, what is left
---     what is left: available in nano, requests of the day, of the month, and of the tighter minute of requests, and
---     of tokens: its limit, what is left of it, ms until nothing counts
+--     what is left: available in nano, requests of the day, of the month; of the tighter minute of requests, and
+--     of tokens: its limit, what is left of it, ms until nothing counts; the least that the API key's quotas have
+--     left of requests, of tokens, and in nano
 -- include decimal
 -- include tenant
 -- include window
@@ -40,9 +41,9 @@ local function addRate(name, measure, redisKey, limit)
 end
 
 local function openRates(quota)
-  addRate('requests_per_minute', 'requests', KEYS[6], quota.rpm_limit)
+  addRate('requests_per_minute', 'requests', KEYS[5], quota.rpm_limit)
   addRate('tokens_per_minute', 'tokens', TENANT_TOKENS, quota.tpm_limit)
-  addRate('api_key_requests_per_minute', 'requests', KEYS[8], ARGV[16])
+  addRate('api_key_requests_per_minute', 'requests', KEYS[7], ARGV[16])
   addRate('api_key_tokens_per_minute', 'tokens', API_KEY_TOKENS, ARGV[17])
 end
 
@@ -64,9 +65,10 @@ end
 
 -- What is left now: open requests count as used.
 local function remaining(quota)
-  local openInDay, openInMonth = tonumber(quota['open:' .. day] or 0), 0
-  for name, count in pairs(quota) do
-    if string.sub(name, 1, 5 + #month) == 'open:' .. month then openInMonth = openInMonth + tonumber(count) end
+  local openInDay, openInMonth = 0, 0
+  for _, open in ipairs(readOpen(quota.open)) do
+    if open.day == day then openInDay = openInDay + tonumber(open.requests) end
+    if string.sub(open.day, 1, #month) == month then openInMonth = openInMonth + tonumber(open.requests) end
   end
   local usedInDay = quota.daily_period == day and tonumber(quota.daily_used) or 0
   local usedInMonth = quota.monthly_period == month and tonumber(quota.monthly_used) or 0
@@ -74,6 +76,7 @@ local function remaining(quota)
     available = add(add(quota.balance, quota.credit_limit), negate(quota.held)),
     daily = left(quota.daily_quota, usedInDay + openInDay),
     monthly = left(quota.monthly_quota, usedInMonth + openInMonth),
+    ofKey = quotasLeft(quota.quotasOfKey, quota.openOfKey, day),
   }
 end
 
@@ -83,19 +86,12 @@ local function answer(kind, first, second, rest)
   return {
     kind, first, second, rest.available, rest.daily, rest.monthly,
     requests, requestsLeft, requestsMs, reserved, tokensLeft, tokensMs,
+    leastLeft(rest.ofKey, 'r'), leastLeft(rest.ofKey, 't'), leastLeft(rest.ofKey, 'a'),
   }
 end
 
 local function admitted(hold, quota)
   return answer('admitted', hold.day, hold.exceeded == NONE and '' or hold.exceeded, remaining(quota))
-end
-
--- The quota after this hold was placed or changed.
-local function afterHold(quota, hold)
-  local open = 'open:' .. hold.day
-  local known = redis.call('HMGET', QUOTA, 'held', open)
-  quota.held, quota[open] = known[1], known[2]
-  return quota
 end
 
 -- A limit that stands in the way, and how long it does: nil where no time helps.
@@ -112,6 +108,25 @@ local function quotaObstacles(rest)
   return found
 end
 
+local KINDS = { 'r', 't', 'a' }
+local LIMIT_OF_KIND = { r = 'api_key_requests', t = 'api_key_tokens', a = 'api_key_amount' }
+
+-- Of the API key's own quotas. What isn't added to, has nil in `added`, stands in nobody's way.
+local function addKeyObstacles(found, rest, added)
+  local endsMs = { d = untilMs, m = monthEndsMs }
+  for _, kind in ipairs(KINDS) do
+    for _, quota in ipairs(rest.ofKey) do
+      local more = quota.kind == kind and added[kind]
+      if more and isNegative(add(quota.left, negate(more))) then
+        -- What is more than the whole quota doesn't pass in the next period either.
+        local isMost = isNegative(add(quota.total, negate(more)))
+        local ends = not isMost and endsMs[quota.period]
+        table.insert(found, obstacle(LIMIT_OF_KIND[kind], ends and ends - nowMs or nil))
+      end
+    end
+  end
+end
+
 local function addRateObstacles(found, amounts)
   for _, rate in ipairs(rates) do
     local freesInMs = fitsInMs(rate.window, amounts[rate.measure], rate.limit)
@@ -119,13 +134,19 @@ local function addRateObstacles(found, amounts)
   end
 end
 
-local function openObstacles()
+local function openOfKey(quota)
+  local count = 0
+  for _, open in ipairs(readOpen(quota.openOfKey)) do count = count + tonumber(open.requests) end
+  return count
+end
+
+local function openObstacles(quota)
   local found = {}
   local ofTenant, ofKey = ARGV[15], ARGV[18]
   if ofTenant ~= '' and redis.call('HLEN', HOLDS) >= tonumber(ofTenant) then
     table.insert(found, obstacle('open_requests'))
   end
-  if ofKey ~= '' and tonumber(redis.call('HGET', OPEN, apiKeyId) or 0) >= tonumber(ofKey) then
+  if ofKey ~= '' and openOfKey(quota) >= tonumber(ofKey) then
     table.insert(found, obstacle('api_key_open_requests'))
   end
   return found
@@ -155,15 +176,16 @@ local function decide(quota)
   local ofQuota = quotaObstacles(rest)
   local found = observes and {} or { unpack(ofQuota) }
   addRateObstacles(found, { requests = 1, tokens = tokens })
-  if #found == 0 then found = openObstacles() end
+  addKeyObstacles(observes and ofQuota or found, rest, { r = '1', t = whole(tokens), a = amount })
+  if #found == 0 then found = openObstacles(quota) end
   if #found > 0 then return denied(found, rest) end
   local hold = { holder = holder, amount = amount, day = day, state = CHECKED, tokens = tokens, apiKeyId = apiKeyId }
   hold.exceeded = ofQuota[1] and ofQuota[1].limit or NONE
   hold.bucket, hold.apiKeyBucket = count()
-  placeHold(trace, hold)
+  placeHold(trace, hold, quota)
   expireUnconfirmed(trace, nowMs)
   keepQuota()
-  return admitted(hold, afterHold(quota, hold))
+  return admitted(hold, quota)
 end
 
 -- Whether more tokens stand in the way in the minutes in which the hold has reserved some.
@@ -186,22 +208,28 @@ local function decideAmount(quota, standing, state)
   local rest = remaining(quota)
   local isGrowing = growth ~= '0' and not isNegative(growth)
   local isTooMuch = isGrowing and isNegative(add(rest.available, negate(growth)))
-  local found = {}
-  if isTooMuch and not observes then table.insert(found, obstacle('balance')) end
-  if state == CHECKED then addTokenObstacles(found, standing) end
+  local found, ofQuota = {}, {}
+  if isTooMuch then table.insert(ofQuota, obstacle('balance')) end
+  if not observes then found = { unpack(ofQuota) } end
+  local wanted = holdWith(standing, { amount = amount, state = state })
+  if state == CHECKED then
+    addTokenObstacles(found, standing)
+    wanted.tokens = tokens
+  end
+  local moreTokens = wanted.tokens - standing.tokens
+  local added = { t = moreTokens > 0 and whole(moreTokens) or nil, a = isGrowing and growth or nil }
+  addKeyObstacles(observes and ofQuota or found, rest, added)
   if #found > 0 then return denied(found, rest) end
   if state == CHECKED then
     correctTokens(standing, tokens, nowMs)
-    standing.tokens = tokens
     rates = {}
     openRates(quota)
   end
-  standing.amount, standing.state = amount, state
-  if isTooMuch then standing.exceeded = 'balance' end
-  replaceHold(trace, standing, growth)
+  if ofQuota[1] then wanted.exceeded = ofQuota[1].limit end
+  replaceHold(trace, standing, wanted, quota)
   if state == CHECKED then expireUnconfirmed(trace, nowMs) end
   keepQuota()
-  return admitted(standing, afterHold(quota, standing))
+  return admitted(wanted, quota)
 end
 
 local function confirm(quota)
@@ -214,17 +242,17 @@ local function confirm(quota)
   -- row, which is unique: it gives way.
   if standing then
     dropHold(trace, standing)
-    quota = readQuota()
+    quota = readQuota(apiKeyId)
   end
   local rest = remaining(quota)
   local obstacles = quotaObstacles(rest)
+  addKeyObstacles(obstacles, rest, { r = '1', t = whole(tokens), a = amount })
   if #obstacles > 0 and not observes then return denied({ obstacle(obstacles[1].limit) }, rest) end
-  local exceeded = obstacles[1] and obstacles[1].limit or NONE
-  local hold =
-    { holder = holder, amount = amount, day = day, state = CONFIRMED, apiKeyId = apiKeyId, exceeded = exceeded }
-  placeHold(trace, hold)
+  local hold = { holder = holder, amount = amount, day = day, state = CONFIRMED, tokens = tokens, apiKeyId = apiKeyId }
+  hold.exceeded = obstacles[1] and obstacles[1].limit or NONE
+  placeHold(trace, hold, quota)
   keepQuota()
-  return admitted(hold, afterHold(quota, hold))
+  return admitted(hold, quota)
 end
 
 local function check(quota)
@@ -247,7 +275,7 @@ end
 
 if isSettled(holder, nowMs) then return { 'settled' } end
 dropUnconfirmed(nowMs)
-local quota = readQuota()
+local quota = readQuota(apiKeyId)
 if quota.loaded ~= lineage() then return { 'cold', ticketFor(quota.ticket, nowMs) } end
 if not isDurable then return check(quota) end
 day, month = durableDay, string.sub(durableDay, 1, 7)

@@ -1,9 +1,10 @@
 -- Takes the projection if it is newer.
 --
--- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled  5 open, of one tenant
--- ARGV: the projection as names and values, the version first
+-- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled, of one tenant
+-- ARGV: 1 quotas of API keys, as fragments/api-key.lua takes them
+--       2… the projection as names and values, the version first
 -- Result: nothing.
 -- include decimal
 -- include tenant
 
-project(1, #ARGV)
+project(2, #ARGV)

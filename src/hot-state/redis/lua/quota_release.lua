@@ -2,8 +2,8 @@
 -- Releases the hold of a request that was voided, if it is this holder's; it no longer counts in its day, and used no
 -- tokens.
 --
--- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled  5 open  6 requests and 7 tokens of a minute, of one tenant
---       8 requests and 9 tokens of a minute, of its API key
+-- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled  5 requests and 6 tokens of a minute, of one tenant
+--       7 requests and 8 tokens of a minute, of its API key
 -- ARGV: 1 time in ms, empty but in tests   2 trace id   3 holder
 -- Result: nothing.
 -- include decimal

@@ -1,5 +1,5 @@
 -- Of the tenant, and of the API key of this request.
-local TENANT_TOKENS, API_KEY_TOKENS = KEYS[7], KEYS[9]
+local TENANT_TOKENS, API_KEY_TOKENS = KEYS[6], KEYS[8]
 
 -- The tokens that were used take the place of those that the hold reserved.
 local function correctTokens(hold, tokens, nowMs)

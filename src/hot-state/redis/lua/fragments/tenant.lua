@@ -1,5 +1,5 @@
 -- One tenant in hot state. What the keys hold is described where they are made: src/hot-state/redis/keys.ts.
-local QUOTA, HOLDS, UNCONFIRMED, SETTLED, OPEN = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local QUOTA, HOLDS, UNCONFIRMED, SETTLED = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 -- What a hold is: placed by a check, brought back by a snapshot, or confirmed when its PENDING row is durable.
 local CHECKED, LOADED, CONFIRMED = 'checked', 'loaded', 'confirmed'
@@ -30,20 +30,34 @@ local function timeMs(given)
 end
 
 -- The life of this server's data: another one after a restart, even one that restored them from disk, and after
--- a replica was promoted, which may lack the last writes. What was loaded in another life is cold.
+-- a replica was promoted, which may lack the last writes. What was loaded in another life is cold, and so is what
+-- scripts of another layout loaded: they count open requests elsewhere.
+local LAYOUT = ':2'
+
 local function lineage()
   local info = redis.call('INFO', 'replication')
   local at = string.find(info, 'master_replid:', 1, true)
-  return at and string.sub(info, at + 14, at + 53) or 'unknown'
+  return (at and string.sub(info, at + 14, at + 53) or 'unknown') .. LAYOUT
 end
 
-local function readQuota()
-  local flat, quota = redis.call('HGETALL', QUOTA), {}
-  for at = 1, #flat, 2 do quota[flat[at]] = flat[at + 1] end
+local READ_FIELDS = {
+  'loaded', 'ticket', 'balance', 'credit_limit', 'held', 'open', 'time_zone', 'daily_quota', 'daily_used',
+  'daily_period', 'monthly_quota', 'monthly_used', 'monthly_period', 'rpm_limit', 'tpm_limit',
+}
+
+-- The tenant, with the quotas and the open requests of one of its API keys: it may have many.
+local function readQuota(apiKeyId)
+  local ofKey, quotasOfKey = 'open:' .. apiKeyId, 'quotas:' .. apiKeyId
+  local names = { ofKey, quotasOfKey, unpack(READ_FIELDS) }
+  local values, quota = redis.call('HMGET', QUOTA, unpack(names)), {}
+  for at = 3, #names do quota[names[at]] = values[at] or nil end
+  quota.apiKeyId, quota.openOfKey, quota.quotasOfKey = apiKeyId, values[1] or '', values[2] or ''
   return quota
 end
 
 local function keepQuota() redis.call('PEXPIRE', QUOTA, IDLE_FOR_MS) end
+
+-- include api-key
 
 -- Permits to load a snapshot that is taken from now on. It stands in the quota hash, so that it is lost with
 -- what a flush takes: a snapshot from before the flush may lack holds that were placed in between. Of no more than
@@ -62,6 +76,7 @@ end
 -- Takes the projection in ARGV, from `first` to `last` as names and values with the version first, if it
 -- is newer. Without a tenant here it is kept until the snapshot comes, which may have been taken before.
 local function project(first, last)
+  projectQuotas(ARGV[first - 1], ARGV[first + 1])
   local known = redis.call('HGET', QUOTA, 'version')
   if known and tonumber(known) >= tonumber(ARGV[first + 1]) then return end
   redis.call('HSET', QUOTA, unpack(ARGV, first, last))
@@ -71,10 +86,6 @@ end
 local function isSettled(holder, nowMs)
   local untilMs = redis.call('ZSCORE', SETTLED, holder)
   return untilMs and tonumber(untilMs) > nowMs
-end
-
-local function changeHeld(amount)
-  redis.call('HSET', QUOTA, 'held', add(redis.call('HGET', QUOTA, 'held') or '0', amount))
 end
 
 -- Nothing is reserved in a minute, and nothing exceeded.
@@ -104,7 +115,7 @@ local function holdText(hold)
     hold.day,
     hold.state,
     hold.exceeded or NONE,
-    whole(hold.tokens or 0),
+    whole(hold.tokens),
     hold.bucket or NONE,
     hold.apiKeyBucket or NONE,
     hold.apiKeyId,
@@ -112,43 +123,63 @@ local function holdText(hold)
   }, ' ')
 end
 
+-- The hold with other values of these names.
+local function holdWith(hold, changes)
+  local changed = {}
+  for name, value in pairs(hold) do changed[name] = value end
+  for name, value in pairs(changes) do changed[name] = value end
+  return changed
+end
+
 local function writeHold(trace, hold) redis.call('HSET', HOLDS, trace, holdText(hold)) end
 
--- Where none stands under this trace id.
-local function placeHold(trace, hold)
+-- Counts one open request less and one more, each of which may be nil, of one API key. With the quota that was read of
+-- this API key, what is counted is taken from it and put into it.
+local function countOpen(gone, placed, quota)
+  local apiKeyId = (gone or placed).apiKeyId
+  quota = quota or readQuota(apiKeyId)
+  local held = quota.held or '0'
+  if gone then held = add(held, negate(gone.amount)) end
+  if placed then held = add(held, placed.amount) end
+  quota.held = held
+  quota.open = changeOpen(quota.open, gone, placed)
+  quota.openOfKey = changeOpen(quota.openOfKey, gone, placed)
+  if quota.openOfKey == '' then
+    redis.call('HDEL', QUOTA, 'open:' .. apiKeyId)
+    redis.call('HSET', QUOTA, 'held', held, 'open', quota.open)
+  else
+    redis.call('HSET', QUOTA, 'held', held, 'open', quota.open, 'open:' .. apiKeyId, quota.openOfKey)
+  end
+end
+
+-- Where none stands under this trace id. `quota` is that of its API key.
+local function placeHold(trace, hold, quota)
   writeHold(trace, hold)
-  changeHeld(hold.amount)
-  redis.call('HINCRBY', QUOTA, 'open:' .. hold.day, 1)
-  redis.call('HINCRBY', OPEN, hold.apiKeyId, 1)
+  countOpen(nil, hold, quota)
 end
 
 local function expireUnconfirmed(trace, nowMs)
   redis.call('ZADD', UNCONFIRMED, whole(nowMs + UNCONFIRMED_FOR_MS), trace)
 end
 
--- The hold with another amount, or in another state.
-local function replaceHold(trace, hold, growth)
+-- The same request's hold in place of the one that stands.
+local function replaceHold(trace, standing, hold, quota)
   writeHold(trace, hold)
-  redis.call('ZREM', UNCONFIRMED, trace)
-  if growth ~= '0' then changeHeld(growth) end
-end
-
-local function countDown(redisKey, name)
-  if redis.call('HINCRBY', redisKey, name, -1) <= 0 then redis.call('HDEL', redisKey, name) end
+  if standing.state == CHECKED and hold.state ~= CHECKED then redis.call('ZREM', UNCONFIRMED, trace) end
+  if standing.amount ~= hold.amount or standing.tokens ~= hold.tokens then countOpen(standing, hold, quota) end
 end
 
 local function dropHold(trace, hold)
   redis.call('HDEL', HOLDS, trace)
-  redis.call('ZREM', UNCONFIRMED, trace)
-  changeHeld(negate(hold.amount))
-  countDown(QUOTA, 'open:' .. hold.day)
-  countDown(OPEN, hold.apiKeyId)
+  if hold.state == CHECKED then redis.call('ZREM', UNCONFIRMED, trace) end
+  countOpen(hold, nil)
 end
 
 local function dropUnconfirmed(nowMs)
   local late = redis.call('ZRANGEBYSCORE', UNCONFIRMED, '-inf', whole(nowMs), 'LIMIT', 0, MOST_DROPPED_AT_ONCE)
   for _, trace in ipairs(late) do
     local hold = readHold(trace)
-    if hold then dropHold(trace, hold) else redis.call('ZREM', UNCONFIRMED, trace) end
+    if hold then dropHold(trace, hold) end
+    redis.call('ZREM', UNCONFIRMED, trace)
   end
 end
