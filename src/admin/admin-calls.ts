@@ -3,6 +3,7 @@ import { apiKeyCalls } from './api-keys.ts';
 import { auditCalls } from './audit.ts';
 import { modelCalls } from './models.ts';
 import { priceCalls } from './prices.ts';
+import { resetCalls } from './resets.ts';
 import { tenantCalls } from './tenants.ts';
 import { topUpCalls } from './top-ups.ts';
 import { transactionCalls } from './transactions.ts';
@@ -13,6 +14,7 @@ export function createAdminCalls(dependencies: AdminDependencies): readonly Admi
   return [
     tenantCalls,
     topUpCalls,
+    resetCalls,
     apiKeyCalls,
     upstreamCalls,
     modelCalls,

@@ -37,6 +37,7 @@ describe('creating an API key', () => {
       tpm_limit: null,
       max_open_requests: null,
       allowed_networks: null,
+      quotas: [],
       revoked_at: null,
       created_at: expect.any(String),
     });
@@ -72,7 +73,7 @@ describe('creating an API key', () => {
     ['an expiry in the past', { name: 'a', expires_at: '2001-01-01T00:00:00Z' }, 'expires_at', /future/],
     ['an expiry without a zone', { name: 'a', expires_at: '2999-01-01T00:00:00' }, 'expires_at', /ISO 8601/],
     ['a day that is none', { name: 'a', expires_at: '2999-02-30T00:00:00Z' }, 'expires_at', /ISO 8601/],
-    ['quotas', { name: 'a', quotas: [] }, 'quotas', /isn't supported yet/],
+    ['quotas that are no list', { name: 'a', quotas: {} }, 'quotas', /list of quotas/],
     ['an unknown member', { name: 'a', scopes: [] }, 'scopes', /isn't known/],
   ])('%s is 400 and creates nothing', async (_, body, param, words) => {
     const id = await tenant();

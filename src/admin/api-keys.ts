@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { type ApiKeyChanges, unlimitedApiKey } from '../catalog/catalog.ts';
+import { type ApiKey, type ApiKeyChanges, unlimitedApiKey } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type ApiKeyId, hashSecret, newSecret, type TenantId } from '../domain/ids.ts';
 import { type AdminCall, type AdminDependencies, adminCall, created, ok } from './admin-call.ts';
+import { apiKeyQuotas, quotaWriter, setQuotas, wantedQuotaJson } from './api-key-quotas.ts';
 import { wholePage } from './pages.ts';
 import { unknownApiKey, unknownTenant } from './refusals.ts';
 import { id, limit, members, moment, must, text } from './validation.ts';
@@ -34,18 +35,14 @@ function keyLimits(clock: Clock) {
       .min(1, networksShape)
       .max(1000, networksShape)
       .nullish(),
+    quotas: apiKeyQuotas.optional(),
   };
 }
 
 type KeyLimits = z.output<ReturnType<typeof z.object<ReturnType<typeof keyLimits>>>>;
 
 function newApiKey(clock: Clock) {
-  return members({
-    name: text(200),
-    ...keyLimits(clock),
-    // Refused rather than ignored: whoever sends a quota relies on it.
-    quotas: z.undefined({ error: "isn't supported yet; leave it out, the tenant's limits apply" }).optional(),
-  });
+  return members({ name: text(200), ...keyLimits(clock) });
 }
 
 const tenantParams = members({ id });
@@ -55,7 +52,8 @@ export function apiKeyCalls(dependencies: AdminDependencies): readonly AdminCall
   return [creation, list, reading, change, revocation].map((call) => call(dependencies));
 }
 
-function creation({ catalog, clock, newId }: AdminDependencies): AdminCall {
+function creation(dependencies: AdminDependencies): AdminCall {
+  const { catalog, clock, newId } = dependencies;
   return adminCall({
     method: 'POST',
     path: '/tenants/{id}/api-keys',
@@ -75,18 +73,22 @@ function creation({ catalog, clock, newId }: AdminDependencies): AdminCall {
         ...unlimitedApiKey,
         ...limitChanges(body),
       };
+      const owner = { tenantId: tenant.id, apiKeyId: draft.id };
+      // Before the key: it never works without them, and quotas of a key that was never made harm nobody.
+      if (body.quotas !== undefined) await setQuotas(dependencies, owner, body.quotas);
       const apiKey = await catalog.createApiKey(draft, {
         actor,
         action: 'api_key.create',
         subject: draft.id,
-        detail: { tenant_id: tenant.id, ...body },
+        detail: { tenant_id: tenant.id, ...auditDetail(body) },
       });
-      return created({ ...apiKeyJson(apiKey), secret });
+      return created({ ...(await withQuotas(dependencies, apiKey)), secret });
     },
   });
 }
 
-function list({ catalog }: AdminDependencies): AdminCall {
+function list(dependencies: AdminDependencies): AdminCall {
+  const { catalog } = dependencies;
   return adminCall({
     method: 'GET',
     path: '/tenants/{id}/api-keys',
@@ -94,12 +96,15 @@ function list({ catalog }: AdminDependencies): AdminCall {
     handle: async ({ params }) => {
       const tenant = await catalog.findTenant(params.id as TenantId);
       if (tenant === undefined) return unknownTenant(params.id);
-      return wholePage((await catalog.listApiKeys(tenant.id)).map(apiKeyJson));
+      const quotasOf = await quotaWriter(dependencies, tenant.id);
+      const all = await catalog.listApiKeys(tenant.id);
+      return wholePage(all.map((apiKey) => apiKeyJson(apiKey, quotasOf(apiKey.id))));
     },
   });
 }
 
-function reading({ catalog }: AdminDependencies): AdminCall {
+function reading(dependencies: AdminDependencies): AdminCall {
+  const { catalog } = dependencies;
   return adminCall({
     method: 'GET',
     path: '/tenants/{id}/api-keys/{api_key_id}',
@@ -107,9 +112,20 @@ function reading({ catalog }: AdminDependencies): AdminCall {
     handle: async ({ params }) => {
       const all = await catalog.listApiKeys(params.id as TenantId);
       const apiKey = all.find((one) => one.id === params.api_key_id);
-      return apiKey === undefined ? unknownApiKey(params.id, params.api_key_id) : ok(apiKeyJson(apiKey));
+      if (apiKey === undefined) return unknownApiKey(params.id, params.api_key_id);
+      return ok(await withQuotas(dependencies, apiKey));
     },
   });
+}
+
+async function withQuotas(dependencies: AdminDependencies, apiKey: ApiKey) {
+  const quotasOf = await quotaWriter(dependencies, apiKey.tenantId);
+  return apiKeyJson(apiKey, quotasOf(apiKey.id));
+}
+
+/** The audit log keeps JSON, which has no bigint. */
+function auditDetail<Body extends Partial<KeyLimits>>({ quotas, ...rest }: Body) {
+  return { ...rest, ...(quotas === undefined ? {} : { quotas: quotas.map(wantedQuotaJson) }) };
 }
 
 /** Without a limit that wasn't sent. */
@@ -132,7 +148,8 @@ function keyChanges(clock: Clock) {
   });
 }
 
-function change({ catalog, clock }: AdminDependencies): AdminCall {
+function change(dependencies: AdminDependencies): AdminCall {
+  const { catalog, clock } = dependencies;
   return adminCall({
     method: 'PATCH',
     path: '/tenants/{id}/api-keys/{api_key_id}',
@@ -142,18 +159,23 @@ function change({ catalog, clock }: AdminDependencies): AdminCall {
     handle: async ({ params, body, actor }) => {
       const changes = { ...limitChanges(body), ...(body.name === undefined ? {} : { name: body.name }) };
       const [tenantId, id] = [params.id as TenantId, params.api_key_id as ApiKeyId];
+      const known = (await catalog.listApiKeys(tenantId)).some((one) => one.id === id);
+      if (!known) return unknownApiKey(params.id, params.api_key_id);
+      if (body.quotas !== undefined) await setQuotas(dependencies, { tenantId, apiKeyId: id }, body.quotas);
       const apiKey = await catalog.changeApiKey(tenantId, id, changes, {
         actor,
         action: 'api_key.change',
         subject: id,
-        detail: { tenant_id: tenantId, ...body },
+        detail: { tenant_id: tenantId, ...auditDetail(body) },
       });
-      return apiKey === undefined ? unknownApiKey(params.id, params.api_key_id) : ok(apiKeyJson(apiKey));
+      if (apiKey === undefined) return unknownApiKey(params.id, params.api_key_id);
+      return ok(await withQuotas(dependencies, apiKey));
     },
   });
 }
 
-function revocation({ catalog }: AdminDependencies): AdminCall {
+function revocation(dependencies: AdminDependencies): AdminCall {
+  const { catalog } = dependencies;
   return adminCall({
     method: 'DELETE',
     path: '/tenants/{id}/api-keys/{api_key_id}',
@@ -166,7 +188,8 @@ function revocation({ catalog }: AdminDependencies): AdminCall {
         subject: params.api_key_id,
         detail: { tenant_id: params.id },
       });
-      return apiKey === undefined ? unknownApiKey(params.id, params.api_key_id) : ok(apiKeyJson(apiKey));
+      if (apiKey === undefined) return unknownApiKey(params.id, params.api_key_id);
+      return ok(await withQuotas(dependencies, apiKey));
     },
   });
 }

@@ -87,7 +87,8 @@ function change(dependencies: AdminDependencies): AdminCall {
   });
 }
 
-async function withQuota({ ledger, clock }: AdminDependencies, tenant: Tenant): Promise<Json> {
+/** A tenant with its quota, as the ledger has it now. */
+export async function withQuota({ ledger, clock }: AdminDependencies, tenant: Tenant): Promise<Json> {
   const snapshot = await ledger.snapshot(tenant.id);
   if (snapshot.kind === 'snapshot') return tenantJson(tenant, snapshot, clock.now());
   throw new Fault('INTERNAL', `tenant ${tenant.id} has no quota`);

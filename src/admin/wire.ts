@@ -58,7 +58,7 @@ function usedJson(projection: QuotaProjection, nowMs: number) {
 }
 
 /** What never leaves the gateway again, the secret, isn't in it. */
-export function apiKeyJson(apiKey: ApiKey) {
+export function apiKeyJson(apiKey: ApiKey, quotas: readonly Json[]) {
   return {
     id: apiKey.id,
     tenant_id: apiKey.tenantId,
@@ -70,6 +70,7 @@ export function apiKeyJson(apiKey: ApiKey) {
     tpm_limit: apiKey.tpmLimit,
     max_open_requests: apiKey.maxOpenRequests,
     allowed_networks: apiKey.allowedNetworks,
+    quotas,
     revoked_at: optional(apiKey.revokedAt, isoOf),
     created_at: isoOf(apiKey.createdAt),
   };

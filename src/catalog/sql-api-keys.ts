@@ -155,7 +155,8 @@ export function changeApiKey(
   return db.transaction().execute(async (trx) => {
     const row = await trx
       .updateTable('api_key')
-      .set(columnsOf(changes))
+      // The id, so that there is always something to set.
+      .set({ id, ...columnsOf(changes) })
       .where('tenant_id', '=', tenantId)
       .where('id', '=', id)
       .returningAll()
