@@ -34,7 +34,7 @@ const total: Readonly<Record<QuotaType, z.ZodType<bigint>>> = {
 const quota = members({
   quota_type: oneOf(quotaTypes),
   reset_period: oneOf(resetPeriods),
-  total_quota: z.unknown(),
+  total_quota: z.unknown().optional(),
 }).transform(({ quota_type, reset_period, total_quota }, context): WantedQuota => {
   const read = total[quota_type].safeParse(total_quota);
   if (read.success) return { quotaType: quota_type, resetPeriod: reset_period, total: read.data };
