@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { loadTenant, plainKey, quotaProjection, ticketFor } from '../../../test/support/hot-state.ts';
 import { startRedis } from '../../../test/support/services/redis.ts';
 import { failOnFault, useRedis } from '../../../test/support/use-redis.ts';
@@ -176,7 +176,10 @@ it('needs no more rights than the documentation names', async () => {
 
 it('loads a tenant that has more open requests than a command can have arguments', async () => {
   await redis.client.flushall();
-  const hotState = createRedisHotState({ run: redis.run, onFault: failOnFault });
+  const address = { kind: 'single', url: redis.server.url } as const;
+  const client = await connectRedis({ address, commandTimeoutMs: 60_000, onError: failOnFault });
+  onTestFinished(() => client.disconnect());
+  const hotState = createRedisHotState({ run: await loadScripts(client), onFault: failOnFault });
   const openPendings = Array.from({ length: 30_000 }, (_, index) => ({
     transactionId: `holder-${index}` as TransactionId,
     apiKeyId: plainKey.apiKeyId,

@@ -52,6 +52,7 @@ local function combine(a, b, direction)
 end
 
 local function add(a, b)
+  if #a <= CHUNK_DIGITS and #b <= CHUNK_DIGITS then return string.format('%.0f', tonumber(a) + tonumber(b)) end
   local aSign, aDigits = signAndDigits(a)
   local bSign, bDigits = signAndDigits(b)
   if aSign ~= bSign and isSmaller(aDigits, bDigits) then
