@@ -1,49 +1,30 @@
 import { describe, expect, it } from 'vitest';
-import {
-  loadTenant,
-  plainKey,
-  quotaProjection as projection,
-  ticketFor,
-} from '../../test/support/hot-state.ts';
-import type { Clock } from '../domain/clock.ts';
-import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
+import { loadTenant, quotaProjection as projection } from '../../test/support/hot-state.ts';
 import { nano } from '../domain/money.ts';
-import type { QuotaProjection } from '../domain/quota.ts';
-import { describeRates } from './contract/rates.contract.ts';
-import type { HotState } from './hot-state.ts';
-
-const tenantId = 'tenant-1' as TenantId;
-const trace = (name: string | number) => `trace-${name}` as TraceId;
-const holder = (name: string | number) => `transaction-${name}` as TransactionId;
-const hold = (name: string | number) => ({
-  ...plainKey,
+import { describeApiKeyQuotas } from './contract/api-key-quotas.contract.ts';
+import { describeDurableHolds } from './contract/durable-holds.contract.ts';
+import {
+  type CreateHotState,
+  givenHotState,
+  hold,
+  holder,
+  pendingOf,
   tenantId,
-  traceId: trace(name),
-  holder: holder(name),
-});
-
-const unlimited = {
-  requestsPerMinute: null,
-  tokensPerMinute: null,
-  apiKey: { requests: null, tokens: null, amount: null },
-};
+  unlimited,
+} from './contract/given-hot-state.contract.ts';
+import { describeGrowingHolds } from './contract/growing-holds.contract.ts';
+import { describeRates } from './contract/rates.contract.ts';
+import { describeSnapshots } from './contract/snapshots.contract.ts';
 
 /** What every hot state guarantees. `create` gets the clock that the adapter has to follow. */
-export function describeHotState(name: string, create: (clock: Clock) => Promise<HotState>): void {
+export function describeHotState(name: string, create: CreateHotState): void {
   describe(`hot state in ${name}`, () => {
-    let nowMs = 0;
-    const clock: Clock = { now: () => nowMs, monotonic: () => nowMs };
+    const { check, clock, loaded, time } = givenHotState(create);
 
-    async function loaded(changes: Partial<QuotaProjection> = {}): Promise<HotState> {
-      nowMs = Date.parse('2026-11-23T12:00:00Z');
-      const hotState = await create(clock);
-      await loadTenant(hotState, { projection: projection(changes) });
-      return hotState;
-    }
-
-    const check = (hotState: HotState, name: string | number, amount: bigint) =>
-      hotState.check({ ...hold(name), holdAmount: nano(amount) });
-
+    describeDurableHolds(create);
+    describeGrowingHolds(create);
+    describeSnapshots(create);
+    describeApiKeyQuotas(create);
     describeRates(create);
 
     it('admits a fresh tenant and tells what remains', async () => {
@@ -92,9 +73,9 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       expect(await check(hotState, 1, 1n)).toMatchObject({
         kind: 'denied',
         limit: 'daily_requests',
-        freesInMs: Date.parse('2026-11-24T00:00:00Z') - nowMs,
+        freesInMs: Date.parse('2026-11-24T00:00:00Z') - time.nowMs,
       });
-      nowMs = Date.parse('2026-11-24T00:00:00Z');
+      time.nowMs = Date.parse('2026-11-24T00:00:00Z');
       expect(await check(hotState, 1, 1n)).toMatchObject({ kind: 'admitted', periodDay: '2026-11-24' });
     });
 
@@ -104,7 +85,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       expect(await check(hotState, 2, 1n)).toMatchObject({
         kind: 'denied',
         limit: 'monthly_requests',
-        freesInMs: Date.parse('2026-12-01T00:00:00Z') - nowMs,
+        freesInMs: Date.parse('2026-12-01T00:00:00Z') - time.nowMs,
       });
     });
 
@@ -115,7 +96,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
       expect(await check(hotState, 3, 1n)).toMatchObject({ kind: 'denied', limit: 'daily_requests' });
       await hotState.release(hold(1));
       expect(await check(hotState, 4, 1n)).toMatchObject({ kind: 'admitted' });
-      nowMs = Date.parse('2026-11-24T01:00:00Z');
+      time.nowMs = Date.parse('2026-11-24T01:00:00Z');
       expect(await check(hotState, 5, 1n)).toMatchObject({ remaining: { dailyRequests: 1 } });
     });
 
@@ -214,14 +195,7 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
 
     it('restores the open holds of a cold tenant, and only once', async () => {
       const hotState = await create(clock);
-      const pending = {
-        transactionId: holder('open'),
-        apiKeyId: plainKey.apiKeyId,
-        traceId: trace('open'),
-        holdAmount: nano(40n),
-        holdTokens: 0,
-        periodDay: '2026-11-23',
-      };
+      const pending = pendingOf('open', 40n);
       const snapshot = { projection: projection(), openPendings: [pending] };
       await loadTenant(hotState, snapshot);
       await loadTenant(hotState, snapshot);
@@ -231,212 +205,11 @@ export function describeHotState(name: string, create: (clock: Clock) => Promise
     it('does not bring back, from an older snapshot, what was settled before it was loaded', async () => {
       const hotState = await create(clock);
       await hotState.deduct(hold('done'), projection({ version: 2, balance: nano(60n) }), null);
-      const pending = {
-        transactionId: holder('done'),
-        apiKeyId: plainKey.apiKeyId,
-        traceId: trace('done'),
-        holdAmount: nano(40n),
-        holdTokens: 0,
-        periodDay: '2026-11-23',
-      };
+      const pending = pendingOf('done', 40n);
       await loadTenant(hotState, { projection: projection(), openPendings: [pending] });
       expect(await hotState.look(tenantId)).toMatchObject({
         projection: { version: 2, balance: 60n },
         held: 0n,
-      });
-    });
-
-    describe('a hold whose PENDING row is durable', () => {
-      const confirm = (hotState: HotState, name: string | number, amount: bigint) =>
-        hotState.confirm({ ...hold(name), holdAmount: nano(amount), periodDay: '2026-11-23' });
-      const pendingOf = (name: string | number, amount: bigint) => ({
-        transactionId: holder(name),
-        apiKeyId: plainKey.apiKeyId,
-        traceId: trace(name),
-        holdAmount: nano(amount),
-        holdTokens: 0,
-        periodDay: '2026-11-23',
-      });
-
-      it('stays until it is settled, and one that is never confirmed is dropped after 30 s', async () => {
-        const hotState = await loaded();
-        await check(hotState, 'dies', 40n);
-        await check(hotState, 'lives', 60n);
-        expect(await confirm(hotState, 'lives', 60n)).toMatchObject({
-          kind: 'admitted',
-          periodDay: '2026-11-23',
-          remaining: { available: 0n, dailyRequests: 998 },
-        });
-        nowMs += 29_999;
-        expect(await check(hotState, 'early', 1n)).toMatchObject({ kind: 'denied', limit: 'balance' });
-        nowMs += 1;
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 1 });
-        expect(await check(hotState, 'later', 40n)).toMatchObject({ remaining: { available: 0n } });
-        nowMs += 3_600_000;
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 1 });
-      });
-
-      it('is placed anew where it was dropped for its age and the money is still there', async () => {
-        const hotState = await loaded();
-        await check(hotState, 1, 60n);
-        nowMs += 60_000;
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 0n });
-        expect(await confirm(hotState, 1, 60n)).toMatchObject({ remaining: { available: 40n } });
-        nowMs += 60_000;
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 1 });
-      });
-
-      it('is denied where another request got the money in the meantime, and changes nothing', async () => {
-        const hotState = await loaded();
-        await check(hotState, 1, 60n);
-        nowMs += 60_000;
-        await check(hotState, 2, 41n);
-        expect(await confirm(hotState, 1, 60n)).toEqual({
-          kind: 'denied',
-          limit: 'balance',
-          freesInMs: null,
-          remaining: { ...unlimited, available: 59n, dailyRequests: 999, monthlyRequests: 29_999 },
-        });
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 41n, openHolds: 1 });
-      });
-
-      it('is confirmed with the amount of its row, not with that of a late repeat of a smaller question', async () => {
-        const hotState = await loaded();
-        await check(hotState, 'other', 50n);
-        await check(hotState, 1, 10n);
-        expect(await confirm(hotState, 1, 51n)).toMatchObject({ kind: 'denied', limit: 'balance' });
-        expect(await confirm(hotState, 1, 50n)).toMatchObject({
-          kind: 'admitted',
-          remaining: { available: 0n },
-        });
-        // A repeat of a question is late by now.
-        expect(await check(hotState, 1, 10n)).toMatchObject({
-          kind: 'admitted',
-          remaining: { available: 0n },
-        });
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 100n, openHolds: 2 });
-      });
-
-      it('is confirmed once, however often it is said', async () => {
-        const hotState = await loaded();
-        await check(hotState, 1, 30n);
-        const first = await confirm(hotState, 1, 30n);
-        expect(await confirm(hotState, 1, 30n)).toEqual(first);
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 30n, openHolds: 1 });
-      });
-
-      it('that a snapshot brought back is denied where the money went to another since', async () => {
-        const hotState = await create(clock);
-        const openPendings = [pendingOf('before', 60n), pendingOf('after', 60n)];
-        await loadTenant(hotState, { projection: projection(), openPendings });
-        expect(await confirm(hotState, 'before', 60n)).toMatchObject({ kind: 'denied', limit: 'balance' });
-        expect(await confirm(hotState, 'after', 60n)).toMatchObject({ remaining: { available: 40n } });
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 60n, openHolds: 1 });
-      });
-
-      it('takes the place of a hold under its trace id that can not become a row', async () => {
-        const hotState = await loaded();
-        await check(hotState, 1, 30n);
-        const durable = { ...hold(1), holder: holder('durable'), holdAmount: nano(20n) };
-        expect(await hotState.confirm({ ...durable, periodDay: '2026-11-23' })).toMatchObject({
-          kind: 'admitted',
-          remaining: { available: 80n },
-        });
-        await hotState.release(hold(1));
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 20n, openHolds: 1 });
-      });
-
-      it('counts in the day of its row', async () => {
-        const hotState = await loaded({ dailyQuota: 2 });
-        nowMs = Date.parse('2026-11-24T00:00:01Z');
-        await confirm(hotState, 1, 1n);
-        expect(await check(hotState, 2, 1n)).toMatchObject({ remaining: { dailyRequests: 1 } });
-      });
-
-      it('is cold with the tenant, and settled with the request', async () => {
-        const hotState = await create(clock);
-        expect(await confirm(hotState, 1, 1n)).toMatchObject({ kind: 'cold' });
-        await hotState.release(hold(2));
-        expect(await confirm(hotState, 2, 1n)).toEqual({ kind: 'settled' });
-      });
-    });
-
-    describe('a hold that follows its stream', () => {
-      const extend = (hotState: HotState, name: string | number, amount: bigint) =>
-        hotState.extend({ ...hold(name), holdAmount: nano(amount), periodDay: '2026-11-23' });
-
-      it('grows to the whole amount, once, and never shrinks', async () => {
-        const hotState = await loaded();
-        await check(hotState, 1, 30n);
-        expect(await extend(hotState, 1, 70n)).toEqual({ kind: 'extended', available: 30n });
-        expect(await extend(hotState, 1, 70n)).toEqual({ kind: 'extended', available: 30n });
-        expect(await extend(hotState, 1, 10n)).toEqual({ kind: 'extended', available: 30n });
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 70n, openHolds: 1 });
-        expect(await extend(hotState, 1, 100n)).toEqual({ kind: 'extended', available: 0n });
-      });
-
-      it('is denied beyond what is available, and stays as it is', async () => {
-        const hotState = await loaded();
-        await check(hotState, 1, 30n);
-        await check(hotState, 2, 50n);
-        expect(await extend(hotState, 1, 51n)).toEqual({ kind: 'denied', limit: 'balance', available: 20n });
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 80n, openHolds: 2 });
-      });
-
-      it('is placed anew where it was lost, and counts once in the day of its request', async () => {
-        const hotState = await loaded({ dailyQuota: 2 });
-        expect(await extend(hotState, 1, 70n)).toEqual({ kind: 'extended', available: 30n });
-        expect(await extend(hotState, 1, 80n)).toEqual({ kind: 'extended', available: 20n });
-        expect(await check(hotState, 2, 1n)).toMatchObject({ remaining: { dailyRequests: 0 } });
-        nowMs += 3_600_000;
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 80n });
-      });
-
-      it('is cold with the tenant, and settled with the request', async () => {
-        const hotState = await create(clock);
-        expect(await extend(hotState, 1, 1n)).toMatchObject({ kind: 'cold' });
-        await hotState.release(hold(2));
-        expect(await extend(hotState, 2, 1n)).toEqual({ kind: 'settled' });
-      });
-    });
-
-    describe('a snapshot', () => {
-      const snapshot = (changes: Partial<QuotaProjection> = {}) => ({
-        kind: 'snapshot' as const,
-        projection: projection(changes),
-        openPendings: [],
-      });
-
-      it('is loaded once for all who were told that the tenant is cold', async () => {
-        const hotState = await create(clock);
-        const tickets = [await ticketFor(hotState, tenantId), await ticketFor(hotState, tenantId)];
-        for (const ticket of tickets) {
-          await hotState.load(snapshot(), ticket!);
-          await check(hotState, 'held', 30n);
-        }
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 30n, openHolds: 1 });
-      });
-
-      it('that took longer than 20 s is not loaded: what was settled since may be forgotten', async () => {
-        const hotState = await create(clock);
-        const ticket = await ticketFor(hotState, tenantId);
-        nowMs += 20_001;
-        await hotState.load(snapshot(), ticket!);
-        expect(await hotState.look(tenantId)).toBeUndefined();
-        await hotState.load(snapshot(), (await ticketFor(hotState, tenantId))!);
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 0n });
-      });
-
-      it('is not loaded with a ticket of an earlier life, which may lack what was held since', async () => {
-        const earlier = await ticketFor(await create(clock), tenantId);
-        const hotState = await create(clock);
-        await hotState.load(snapshot(), earlier!);
-        expect(await hotState.look(tenantId)).toBeUndefined();
-        const ticket = await ticketFor(hotState, tenantId);
-        await hotState.load(snapshot(), earlier!);
-        expect(await hotState.look(tenantId)).toBeUndefined();
-        await hotState.load(snapshot(), ticket!);
-        expect(await hotState.look(tenantId)).toMatchObject({ held: 0n });
       });
     });
 
