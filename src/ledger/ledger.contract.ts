@@ -7,6 +7,7 @@ import { contractOfPostings } from './contract/postings.contract.ts';
 import { contractOfQuota } from './contract/quota.contract.ts';
 import { contractOfRandomCommands } from './contract/random-commands.contract.ts';
 import { contractOfReading } from './contract/reading.contract.ts';
+import { contractOfWarnings } from './contract/warnings.contract.ts';
 import type { Driver } from './drivers/driver.ts';
 
 /** What every ledger guarantees, whatever its engine. */
@@ -17,6 +18,7 @@ export function describeLedger(name: string, open: () => Promise<Driver>): void 
     contractOfPostings(given);
     contractOfQuota(given);
     contractOfApiKeyQuotas(given);
+    contractOfWarnings(given);
     contractOfHistory(given);
     contractOfReading(given);
     contractOfRandomCommands(given);

@@ -187,6 +187,12 @@ export interface TenantSnapshot {
   readonly openPendings: readonly OpenPending[];
 }
 
+/** With what no admission needs. */
+export interface TenantAccount extends TenantSnapshot {
+  /** At what percents left of its limits the tenant is warned; null is the default, 20, 5 and 0. */
+  readonly warningThresholds: readonly number[] | null;
+}
+
 /** Changes of limits; a member that is absent stays as it is. */
 export interface LimitChanges {
   readonly creditLimit?: NanoUsd;
@@ -199,6 +205,8 @@ export interface LimitChanges {
   readonly blockOnInsufficient?: boolean | null;
   readonly allowNegative?: boolean | null;
   readonly streamAllowNegative?: boolean | null;
+  /** Whole percents, 0 to 100; none for no warnings, null for the default. */
+  readonly warningThresholds?: readonly number[] | null;
 }
 
 export interface LimitsChanged {
@@ -265,7 +273,7 @@ export interface Ledger {
   ): Promise<LimitsChanged | UnknownTenant>;
   /** Begins counters anew, in the period that they are in. A quota that isn't there is passed over. */
   resetCounters(tenantId: TenantId, reset: CounterReset): Promise<LimitsChanged | UnknownTenant>;
-  snapshot(tenantId: TenantId): Promise<TenantSnapshot | UnknownTenant>;
+  snapshot(tenantId: TenantId): Promise<TenantAccount | UnknownTenant>;
   findByTrace(tenantId: TenantId, traceId: TraceId): Promise<Transaction | undefined>;
   findById(id: TransactionId): Promise<Transaction | undefined>;
   /** Says durably that this process lives: a ledger that can't take it can't take anything. */

@@ -39,6 +39,9 @@ export interface Schema {
     block_on_insufficient: Generated<boolean | null>;
     allow_negative: Generated<boolean | null>;
     stream_allow_negative: Generated<boolean | null>;
+    /** Percents; null is the default. */
+    warning_thresholds: Generated<number[] | null>;
+    warning_base: Generated<string>;
     rate_multiplier_ppm: GeneratedInt8;
     last_seq: GeneratedInt8;
     version: GeneratedInt8;
@@ -185,6 +188,35 @@ export interface Schema {
     action: string;
     subject: string;
     detail: JSONColumnType<Record<string, unknown>>;
+  };
+  outbox: {
+    position: ColumnType<string, never, never>;
+    id: Generated<string>;
+    tenant_id: string;
+    type: string;
+    data: JSONColumnType<Record<string, string | number | null>>;
+    created_at: Timestamp;
+    dispatched_at: Date | null;
+  };
+  webhook: {
+    id: string;
+    /** Null: events of all tenants. */
+    tenant_id: string | null;
+    url: string;
+    secret: string;
+    /** Types of events; null: all of them. */
+    events: string[] | null;
+    created_at: Timestamp;
+    disabled_at: Date | null;
+  };
+  webhook_delivery: {
+    webhook_id: string;
+    event: string;
+    attempts: Generated<number>;
+    next_attempt_at: Timestamp;
+    delivered_at: Date | null;
+    failed_at: Date | null;
+    last_error: string | null;
   };
   gateway_instance: {
     id: string;

@@ -56,6 +56,7 @@ interface CountersRow extends QuotaRow {
 }
 
 interface SnapshotRow extends CountersRow {
+  readonly warning_thresholds: readonly number[] | null;
   readonly open_pendings: readonly {
     readonly id: string;
     readonly api_key_id: string;
@@ -150,7 +151,12 @@ export function createSqlLedger(options: SqlLedgerOptions): Ledger {
           periodDay: pending.period_day,
         }),
       );
-      return { kind: 'snapshot', projection: decodeProjection(row, row.api_key_quotas), openPendings };
+      return {
+        kind: 'snapshot',
+        projection: decodeProjection(row, row.api_key_quotas),
+        openPendings,
+        warningThresholds: row.warning_thresholds,
+      };
     },
 
     findByTrace: async (tenantId, traceId) =>
@@ -220,6 +226,7 @@ function limitParameters(changes: LimitChanges): unknown[] {
     ...pair(changes.blockOnInsufficient, asSaid),
     ...pair(changes.allowNegative, asSaid),
     ...pair(changes.streamAllowNegative, asSaid),
+    ...pair(changes.warningThresholds, (percents) => percents),
   ];
 }
 

@@ -6,6 +6,7 @@ import * as catalog from './0002-catalog.ts';
 import * as pricing from './0003-pricing.ts';
 import * as limits from './0004-limits.ts';
 import * as apiKeyQuotas from './0005-api-key-quotas.ts';
+import * as warnings from './0006-warnings.ts';
 
 /** Numbered and only added to: what has run somewhere is never edited. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -14,6 +15,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0003-pricing': pricing,
   '0004-limits': limits,
   '0005-api-key-quotas': apiKeyQuotas,
+  '0006-warnings': warnings,
 };
 
 /** The schema's version that this code is written for. */

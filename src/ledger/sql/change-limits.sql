@@ -6,6 +6,9 @@
 --   $10, $11 tpm_limit int8 or null         $12, $13 rate_multiplier_ppm int8
 --   $14, $15 max_open_requests int8 or null $16, $17 block_on_insufficient boolean or null
 --   $18, $19 allow_negative boolean or null  $20, $21 stream_allow_negative boolean or null
+--   $22, $23 warning_thresholds smallint[], percents, or null
+--
+-- Warns of nothing: whoever changes a limit knows it.
 --
 -- Result: one row, the quota row as {quota_…}; or none where there is no such tenant.
 UPDATE tenant_quota q
@@ -20,6 +23,7 @@ SET
   block_on_insufficient = CASE WHEN $16::boolean THEN $17::boolean ELSE q.block_on_insufficient END,
   allow_negative = CASE WHEN $18::boolean THEN $19::boolean ELSE q.allow_negative END,
   stream_allow_negative = CASE WHEN $20::boolean THEN $21::boolean ELSE q.stream_allow_negative END,
+  warning_thresholds = CASE WHEN $22::boolean THEN $23::smallint[] ELSE q.warning_thresholds END,
   version = q.version + 1,
   updated_at = now()
 WHERE q.tenant_id = $1

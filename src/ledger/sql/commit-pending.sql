@@ -12,6 +12,8 @@
 --   $19 output_price, currency units per 1,000,000 tokens, or null
 --   $20 receipt, jsonb as text
 --
+-- Warns of limits that run out, by events in the outbox.
+--
 -- Result: a row per item that was closed, {id, amount, seq, balance_after} with the
 -- tenant's quota row after the whole batch as {quota_…}, and {api_key_quotas} of its API key, a json array or null.
 -- An item without a row wasn't PENDING.
@@ -95,6 +97,13 @@ recorded AS (
 -- include apply-to-tenants
 ,
 -- include count-api-keys
+,
+left_of AS (
+  SELECT * FROM left_of_tenant
+  UNION ALL
+  SELECT * FROM left_of_api_key
+),
+-- include warn
 SELECT c.id, c.amount, c.seq, c.balance_after, u.*, k.api_key_quotas
 FROM closed c
 JOIN updated u ON u.tenant_id = c.tenant_id

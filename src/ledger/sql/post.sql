@@ -8,6 +8,8 @@
 --   $11 model text or null   $12 request_hash text  $13 period_day date, or null: counts no request
 --   $14 description text or null
 --
+-- Warns of limits that run out, by events in the outbox.
+--
 -- Result: a row per item that was written, the transaction's columns, with the tenant's quota
 -- row after the whole batch as {quota_…}, and {api_key_quotas} of its API key, a json array or null. An item without a row: its trace id exists, or its tenant
 -- doesn't. A unique violation means that another process wrote a trace id of this batch in this very
@@ -63,6 +65,13 @@ posted AS (
 -- include apply-to-tenants
 ,
 -- include count-api-keys
+,
+left_of AS (
+  SELECT * FROM left_of_tenant
+  UNION ALL
+  SELECT * FROM left_of_api_key
+),
+-- include warn
 SELECT p.*, u.*, k.api_key_quotas
 FROM posted p
 JOIN updated u ON u.tenant_id = p.tenant_id

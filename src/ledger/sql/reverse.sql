@@ -4,6 +4,8 @@
 --   $1 tenant_id text   $2 id uuid of the transaction to undo
 --   $3 id uuid of the REFUND   $4 trace_id text   $5 request_hash text   $6 description text or null
 --
+-- Warns of money that runs out, by events in the outbox.
+--
 -- Result: one row, the REFUND's columns, with the tenant's quota row as {quota_…}; or none
 -- where there was nothing to undo: unknown, not COMMITTED, itself a REFUND, or undone before.
 WITH tenant AS MATERIALIZED (
@@ -46,7 +48,19 @@ updated AS (
   WHERE q.tenant_id = p.tenant_id
   RETURNING
     -- include quota-columns
-)
+),
+left_of AS (
+  SELECT
+    t.tenant_id, m.type, m.left_before, m.left_after, m.whole,
+    jsonb_build_object('currency', t.currency, 'version', u.quota_version) AS detail
+  FROM updated u
+  JOIN tenant t ON t.tenant_id = u.tenant_id
+  -- A reversal is no credit: what the balance is measured by stays.
+  CROSS JOIN (VALUES (NULL::numeric)) AS s (credited)
+  CROSS JOIN LATERAL
+  -- include left-of-money
+),
+-- include warn
 SELECT p.*, u.*
 FROM posted p
 JOIN updated u ON u.tenant_id = p.tenant_id

@@ -2,8 +2,8 @@
 --
 -- Parameters: $1 tenant_id text.
 -- Result: one row, the quota row as {quota_…} and {open_pendings}, a json array of
--- {id, api_key_id, trace_id, hold_amount, hold_tokens, period_day}, and {api_key_quotas}, a json array or null; or none
--- where there is no such tenant.
+-- {id, api_key_id, trace_id, hold_amount, hold_tokens, period_day}, {api_key_quotas}, a json array or null, and
+-- {warning_thresholds}, a json array of percents or null; or none where there is no such tenant.
 SELECT
   coalesce(
     (
@@ -25,6 +25,7 @@ SELECT
     FROM api_key_quota k
     WHERE k.tenant_id = q.tenant_id
   ) AS api_key_quotas,
+  to_jsonb(q.warning_thresholds) AS warning_thresholds,
   -- include quota-columns
 FROM tenant_quota q
 WHERE q.tenant_id = $1

@@ -1,5 +1,6 @@
--- Applies the rows of `numbered` {tenant_id, seq, effect, period_day} to the rows of `tenant`, which are
--- locked: balance, last sequence number, used counters and version. As `updated`: the quota rows after it.
+-- Applies the rows of `numbered` {tenant_id, seq, effect, balance_after, period_day} to the rows of `tenant`, which
+-- are locked: balance, last sequence number, used counters and version. As `updated`: the quota rows after it; as
+-- `left_of_tenant`, for warnings: what each tenant had left of its limits, and has left now.
 --
 -- A request counts in the day in which it was admitted: one that began before midnight and ends after
 -- the first of the new day doesn't count in the new day, and the old day's counter is history.
@@ -17,6 +18,7 @@ total AS (
     n.tenant_id,
     max(n.seq) AS last_seq,
     sum(n.effect) AS effect,
+    (array_agg(n.balance_after ORDER BY n.seq DESC) FILTER (WHERE n.effect > 0))[1] AS credited,
     count(*) FILTER (WHERE n.period_day = c.day) AS in_day,
     count(*) FILTER (WHERE date_trunc('month', n.period_day)::date = c.month) AS in_month,
     c.day,
@@ -29,6 +31,7 @@ updated AS (
   UPDATE tenant_quota q
   SET
     balance = t.balance + s.effect,
+    warning_base = greatest(coalesce(s.credited, t.warning_base), 0),
     last_seq = s.last_seq,
     daily_used = CASE WHEN t.daily_period IS NOT DISTINCT FROM s.day THEN t.daily_used ELSE 0 END + s.in_day,
     daily_period = s.day,
@@ -44,4 +47,36 @@ updated AS (
   WHERE q.tenant_id = s.tenant_id
   RETURNING
     -- include quota-columns
+),
+left_of_tenant AS (
+  SELECT
+    t.tenant_id, m.type, m.left_before, m.left_after, m.whole,
+    jsonb_build_object('currency', t.currency, 'version', u.quota_version) AS detail
+  FROM updated u
+  JOIN total s ON s.tenant_id = u.tenant_id
+  JOIN tenant t ON t.tenant_id = u.tenant_id
+  CROSS JOIN LATERAL
+  -- include left-of-money
+  UNION ALL
+  SELECT
+    t.tenant_id, 'quota.low', m.quota - m.used_before, m.quota - m.used_after, m.quota,
+    jsonb_build_object(
+      'quota_type', 'requests', 'reset_period', m.reset_period, 'period', m.period, 'version', u.quota_version
+    )
+  FROM updated u
+  JOIN tenant t ON t.tenant_id = u.tenant_id
+  CROSS JOIN LATERAL (
+    VALUES
+      (
+        'daily', to_char(u.quota_daily_period, 'YYYY-MM-DD'), t.daily_quota::numeric,
+        CASE WHEN t.daily_period IS NOT DISTINCT FROM u.quota_daily_period THEN t.daily_used ELSE 0 END,
+        u.quota_daily_used
+      ),
+      (
+        'monthly', to_char(u.quota_monthly_period, 'YYYY-MM'), t.monthly_quota::numeric,
+        CASE WHEN t.monthly_period IS NOT DISTINCT FROM u.quota_monthly_period THEN t.monthly_used ELSE 0 END,
+        u.quota_monthly_used
+      )
+  ) AS m (reset_period, period, quota, used_before, used_after)
+  WHERE m.quota IS NOT NULL
 )
