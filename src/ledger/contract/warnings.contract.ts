@@ -129,24 +129,17 @@ export function contractOfWarnings(given: GivenLedger): void {
 
     it('tell of requests a day and a month, anew in each of them', async () => {
       const tenantId = await newTenant('100');
-      await given.ledger.changeLimits(tenantId, { dailyQuota: 2, monthlyQuota: 5 });
-      for (const periodDay of [
-        '2026-11-29',
-        '2026-11-29',
-        '2026-11-30',
-        '2026-11-30',
-        '2026-12-01',
-        '2026-12-01',
-      ])
+      await given.ledger.changeLimits(tenantId, { dailyQuota: 1, monthlyQuota: 5 });
+      for (const periodDay of ['2026-11-29', '2026-11-30', '2026-11-30', '2026-11-30', '2026-12-01'])
         await spend(tenantId, '0', periodDay);
       const events = (await eventsOf(tenantId)).map(
         ({ data }) =>
           `${data.reset_period} ${data.period} ${data.threshold_percent}%: ${data.left} of ${data.of}`,
       );
       expect(events.filter((it) => it.startsWith('daily'))).toEqual([
-        'daily 2026-11-29 0%: 0 of 2',
-        'daily 2026-11-30 0%: 0 of 2',
-        'daily 2026-12-01 0%: 0 of 2',
+        'daily 2026-11-29 0%: 0 of 1',
+        'daily 2026-11-30 0%: 0 of 1',
+        'daily 2026-12-01 0%: 0 of 1',
       ]);
       expect(events.filter((it) => it.startsWith('monthly'))).toEqual(['monthly 2026-11 20%: 1 of 5']);
     });
