@@ -1,6 +1,6 @@
 // DESIGN.md section 11: domain ← interfaces ← gateway, admin, jobs ← http ← app ← main.
 const interfaces =
-  '^src/(catalog/catalog|ledger/ledger|hot-state/hot-state|dialects/dialect|upstream/upstream|tokenizer/tokenizer|observability/(observer|health-report))\\.ts$';
+  '^src/(catalog/catalog|ledger/ledger|hot-state/hot-state|dialects/dialect|upstream/upstream|tokenizer/tokenizer|observability/(observer|health-report)|outbox/(outbox|signature))\\.ts$';
 const test = '\\.(test|contract)\\.ts$';
 
 const only = (name, from, to) => ({
@@ -35,6 +35,11 @@ export default {
     only('token-factors-import-the-schema', '^src/token-factors/', [
       '^src/(domain|tokenizer|token-factors)/',
       '^src/ledger/schema\\.ts$',
+    ]),
+    only('outbox-imports-the-schema', '^src/outbox/', [
+      '^src/(domain|outbox)/',
+      '^src/ledger/schema\\.ts$',
+      interfaces,
     ]),
     only('simulator-imports-itself', '^src/simulator/', ['^src/simulator/']),
     only('observability-imports-interfaces', '^src/observability/', [
