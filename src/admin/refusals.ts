@@ -13,6 +13,10 @@ export function unknownApiKey(tenantId: string, id: string): Refusal {
   return refusal('NOT_FOUND', `Tenant "${tenantId}" has no API key "${id}".`);
 }
 
+export function unknownWebhook(id: string): Refusal {
+  return refusal('NOT_FOUND', `There is no webhook "${id}".`);
+}
+
 export function unknownTransaction(id: string): Refusal {
   return refusal('NOT_FOUND', `There is no transaction "${id}".`);
 }

@@ -12,6 +12,16 @@ import { amountFromZero, currency, id, integer, limit, members, must, text, time
 
 const yesNo = z.boolean(must('true, false, or null for the default')).nullable();
 
+const thresholdsShape = must(
+  'a list of at most 10 whole percents from 0 to 100, each once, [] for no warnings, or null for the default 20, 5 and 0',
+);
+
+const thresholds = z
+  .array(integer(0, 100), thresholdsShape)
+  .max(10, thresholdsShape)
+  .refine((percents) => new Set(percents).size === percents.length, thresholdsShape)
+  .nullable();
+
 /** The members that limit a tenant, or change what it pays. */
 export const limits = {
   credit_limit: amountFromZero.optional(),
@@ -24,6 +34,7 @@ export const limits = {
   block_on_insufficient: yesNo.optional(),
   allow_negative: yesNo.optional(),
   stream_allow_negative: yesNo.optional(),
+  warning_thresholds: thresholds.optional(),
 };
 
 export const newTenant = members({
@@ -145,6 +156,7 @@ function draftOf(tenantId: TenantId, values: Omit<NewTenantBody, 'id'>): NewTena
     blockOnInsufficient: values.block_on_insufficient ?? null,
     allowNegative: values.allow_negative ?? null,
     streamAllowNegative: values.stream_allow_negative ?? null,
+    warningThresholds: values.warning_thresholds ?? null,
   };
 }
 

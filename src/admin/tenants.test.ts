@@ -76,6 +76,7 @@ describe('creating a tenant', () => {
         block_on_insufficient: null,
         allow_negative: null,
         stream_allow_negative: null,
+        warning_thresholds: null,
         credit_limit: '5.5',
         daily_quota: 1000,
         daily_used: 0,

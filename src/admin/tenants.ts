@@ -97,6 +97,7 @@ export async function withQuota({ ledger, clock }: AdminDependencies, tenant: Te
 function limitChanges(body: z.output<typeof changes>): LimitChanges {
   const { credit_limit, daily_quota, monthly_quota, rpm_limit, tpm_limit, rate_multiplier_ppm } = body;
   const { max_open_requests, block_on_insufficient, allow_negative, stream_allow_negative } = body;
+  const { warning_thresholds } = body;
   return {
     ...(credit_limit === undefined ? {} : { creditLimit: credit_limit }),
     ...(daily_quota === undefined ? {} : { dailyQuota: daily_quota }),
@@ -108,5 +109,6 @@ function limitChanges(body: z.output<typeof changes>): LimitChanges {
     ...(block_on_insufficient === undefined ? {} : { blockOnInsufficient: block_on_insufficient }),
     ...(allow_negative === undefined ? {} : { allowNegative: allow_negative }),
     ...(stream_allow_negative === undefined ? {} : { streamAllowNegative: stream_allow_negative }),
+    ...(warning_thresholds === undefined ? {} : { warningThresholds: warning_thresholds }),
   };
 }

@@ -4,7 +4,7 @@ import { rateCardAt } from '../domain/pricing.ts';
 import type { Quirks } from '../domain/quirks.ts';
 import { periodAt, type QuotaProjection, usedInDay, usedInMonth } from '../domain/quota.ts';
 import type { Transaction } from '../domain/transaction.ts';
-import type { TenantSnapshot } from '../ledger/ledger.ts';
+import type { TenantAccount } from '../ledger/ledger.ts';
 import type { Json } from './admin-call.ts';
 import { ratesJson } from './rates.ts';
 
@@ -15,7 +15,7 @@ function optional<T>(value: T | null, write: (value: T) => Json): Json {
 const isoOf = (moment: Date): string => moment.toISOString();
 
 /** A tenant with its quota, all of which the ledger said at one moment. */
-export function tenantJson(tenant: Tenant, snapshot: TenantSnapshot, nowMs: number): Json {
+export function tenantJson(tenant: Tenant, snapshot: TenantAccount, nowMs: number): Json {
   const { projection } = snapshot;
   return {
     id: tenant.id,
@@ -28,7 +28,7 @@ export function tenantJson(tenant: Tenant, snapshot: TenantSnapshot, nowMs: numb
   };
 }
 
-function quotaJson({ projection, openPendings }: TenantSnapshot, nowMs: number): Json {
+function quotaJson({ projection, openPendings, warningThresholds }: TenantAccount, nowMs: number): Json {
   const held = openPendings.reduce((sum, pending) => sum + pending.holdAmount, 0n);
   const available = projection.balance + projection.creditLimit - held;
   return {
@@ -43,6 +43,7 @@ function quotaJson({ projection, openPendings }: TenantSnapshot, nowMs: number):
     block_on_insufficient: projection.blockOnInsufficient,
     allow_negative: projection.allowNegative,
     stream_allow_negative: projection.streamAllowNegative,
+    warning_thresholds: warningThresholds,
     version: projection.version,
   };
 }

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { createAdminCalls } from '../admin/admin-calls.ts';
 import { tokenFactorCalls } from '../admin/token-factors.ts';
+import { webhookCalls } from '../admin/webhooks.ts';
 import { type CachedCatalog, createCachedCatalog } from '../catalog/cached-catalog.ts';
 import { type CatalogInvalidation, createLocalInvalidation, maxAgeMs } from '../catalog/invalidation.ts';
 import { createRedisInvalidation } from '../catalog/redis-invalidation.ts';
@@ -17,6 +18,7 @@ import { createPipeline, type Pipeline } from '../gateway/pipeline.ts';
 import type { AdminPlaneOptions } from '../http/admin-plane.ts';
 import type { HealthOptions } from '../http/health.ts';
 import { createServer, type GatewayServer } from '../http/server.ts';
+import { startWebhookSender } from '../jobs/webhook-sender.ts';
 import { engineName } from '../ledger/drivers/open-driver.ts';
 import { createHealthReporter } from '../observability/health.ts';
 import { createLogObserver } from '../observability/log-observer.ts';
@@ -65,6 +67,7 @@ export async function openServing(
   const catalog = withBuiltInPrices(cached, systemClock);
   const tokenizer = await openTokenizer(stores, observer, undo);
   const pipeline = openPipeline({ ...options, stores, owner, observer, catalog, tokenizer }, undo);
+  openWebhookSender(stores, observer, undo);
   const state = { accepting: false };
   const server = await createServer({
     dataPlane: {
@@ -128,6 +131,20 @@ async function openTokenizer(
   return tokenizer;
 }
 
+function openWebhookSender({ outbox }: Stores, observer: Observer, undo: AsyncDisposableStack): void {
+  // Connections of its own: what hangs there is nothing to the providers.
+  const client = createUndiciClient();
+  undo.defer(() => client.close());
+  const sender = startWebhookSender({
+    outbox,
+    client,
+    clock: systemClock,
+    random: Math.random,
+    onFault: (what, error) => observer.fault(what, error, null),
+  });
+  undo.defer(() => sender.close());
+}
+
 interface PipelineParts extends ServingOptions {
   readonly stores: Stores;
   readonly owner: InstanceId;
@@ -166,8 +183,13 @@ interface AdminParts {
 }
 
 function adminPlaneOf({ stores, log, tokenizer, catalog, invalidation }: AdminParts): AdminPlaneOptions {
+  const administration = administrationOf(stores, log);
   return {
-    calls: [...createAdminCalls(administrationOf(stores, log)), ...tokenFactorCalls(tokenizer)],
+    calls: [
+      ...createAdminCalls(administration),
+      ...webhookCalls({ ...administration, webhooks: stores.webhooks, outbox: stores.outbox }),
+      ...tokenFactorCalls(tokenizer),
+    ],
     admins: catalog,
     newId: randomUUIDv7,
     onCatalogChange: () => invalidation.changed(),

@@ -11,6 +11,9 @@ import type { Driver } from '../ledger/drivers/driver.ts';
 import { openDriver, openMigratedDriver } from '../ledger/drivers/open-driver.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { createSqlLedger } from '../ledger/sql-ledger.ts';
+import type { Outbox, Webhooks } from '../outbox/outbox.ts';
+import { createSqlOutbox } from '../outbox/sql-outbox.ts';
+import { createSqlWebhooks } from '../outbox/sql-webhooks.ts';
 import { withBuiltInPrices, withOneNamePerProvider } from '../prices/price-book.ts';
 import { type OpenHotState, openHotState } from './hot-state.ts';
 
@@ -20,6 +23,8 @@ export interface Stores extends OpenHotState {
   readonly ledger: Ledger;
   /** As it is stored, never cached, with the environment's admin; without the built-in prices. */
   readonly catalog: CatalogStore;
+  readonly outbox: Outbox;
+  readonly webhooks: Webhooks;
 }
 
 export interface StoresOptions {
@@ -41,7 +46,8 @@ export async function openStores(
   const ledger = createSqlLedger({ driver });
   const stored = withOneNamePerProvider(createSqlCatalog({ db: driver.db }));
   const catalog = withEnvironmentAdmin(stored, config.adminToken);
-  return { ...hot, driver, ledger, catalog };
+  const [outbox, webhooks] = [createSqlOutbox(driver.db), createSqlWebhooks(driver.db)];
+  return { ...hot, driver, ledger, catalog, outbox, webhooks };
 }
 
 /** What changes the stores: an admin's calls, and the start. */

@@ -274,4 +274,6 @@ export interface NewTenant {
   readonly blockOnInsufficient: boolean | null;
   readonly allowNegative: boolean | null;
   readonly streamAllowNegative: boolean | null;
+  /** Percents left at which it is warned; null is the default. */
+  readonly warningThresholds: readonly number[] | null;
 }

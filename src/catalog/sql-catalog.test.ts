@@ -61,6 +61,7 @@ function newTenant(id: string, changes: Partial<NewTenant> = {}): NewTenant {
     blockOnInsufficient: null,
     allowNegative: null,
     streamAllowNegative: null,
+    warningThresholds: null,
     ...changes,
   };
 }

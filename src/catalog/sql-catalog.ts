@@ -108,6 +108,7 @@ function insertTenant(
         block_on_insufficient: tenant.blockOnInsufficient,
         allow_negative: tenant.allowNegative,
         stream_allow_negative: tenant.streamAllowNegative,
+        warning_thresholds: tenant.warningThresholds === null ? null : [...tenant.warningThresholds],
         rate_multiplier_ppm: sql<QuotaInsert['rate_multiplier_ppm']>`${tenant.rateMultiplierPpm}::bigint`,
         created_at: at,
         updated_at: at,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { createAdminCalls } from '../../src/admin/admin-calls.ts';
+import { webhookCalls } from '../../src/admin/webhooks.ts';
 import { type CachedCatalog, createCachedCatalog } from '../../src/catalog/cached-catalog.ts';
 import type { CatalogStore } from '../../src/catalog/catalog.ts';
 import { createSqlCatalog } from '../../src/catalog/sql-catalog.ts';
@@ -17,6 +18,8 @@ import { openPglite } from '../../src/ledger/drivers/pglite.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { migrate } from '../../src/ledger/migrations/migrations.ts';
 import { createSqlLedger } from '../../src/ledger/sql-ledger.ts';
+import { createSqlOutbox } from '../../src/outbox/sql-outbox.ts';
+import { createSqlWebhooks } from '../../src/outbox/sql-webhooks.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests read answers as they come, and expect() checks them.
 export type AnyJson = any;
@@ -82,15 +85,23 @@ export async function openTestPlane(options: TestPlaneOptions = {}): Promise<Tes
   const token = newSecret('tga');
   await store.createAdminToken('ada', hashSecret(token));
   const projectionFailures: unknown[] = [];
-  const calls = createAdminCalls({
+  const dependencies = {
     catalog: options.wrapStore?.(store) ?? store,
     dialectNames: [...new Set(dialects.map(({ name }) => name))],
     ledger: options.wrapLedger?.(ledger) ?? ledger,
     hotState: options.wrapHotState?.(hotState) ?? hotState,
     clock,
     newId: randomUUIDv7,
-    onProjectionFailed: (error) => projectionFailures.push(error),
-  });
+    onProjectionFailed: (error: unknown) => void projectionFailures.push(error),
+  };
+  const calls = [
+    ...createAdminCalls(dependencies),
+    ...webhookCalls({
+      ...dependencies,
+      webhooks: createSqlWebhooks(driver.db),
+      outbox: createSqlOutbox(driver.db),
+    }),
+  ];
   const app = Fastify({ routerOptions: { maxParamLength: 500 } });
   await app.register(
     adminPlane({ calls, admins: catalog, newId: randomUUIDv7, onCatalogChange: () => catalog.invalidate() }),

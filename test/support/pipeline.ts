@@ -157,6 +157,7 @@ export async function openParts(clock: Clock = systemClock): Promise<TestParts> 
           blockOnInsufficient: null,
           allowNegative: null,
           streamAllowNegative: null,
+          warningThresholds: null,
         },
         audit,
       );
