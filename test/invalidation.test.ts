@@ -137,6 +137,22 @@ describe.each([
     await expect.poll(() => everyAnswer(here, tenant.apiKey, model), soon).toMatchObject(served);
   });
 
+  it('when a counter begins anew', async () => {
+    await here.admin('PATCH', `/tenants/${tenant.id}`, { daily_quota: 0 });
+    const refused = { statuses: [429], codes: ['QUOTA_DAILY_EXCEEDED'] };
+    const sees = (wanted: object) =>
+      expect.poll(() => everyAnswer(there, tenant.apiKey, model), soon).toMatchObject(wanted);
+    await sees(refused);
+    // As many as were used: there is room for none until the reset, and for eight after it.
+    const { daily_used } = (await here.admin('GET', `/tenants/${tenant.id}`)).quota;
+    await here.admin('PATCH', `/tenants/${tenant.id}`, { daily_quota: daily_used });
+    await sees(refused);
+    await here.admin('POST', `/tenants/${tenant.id}/resets`, { daily: true });
+    await expect.poll(async () => (await ask(there, tenant.apiKey, model)).status, soon).toBe(200);
+    await here.admin('PATCH', `/tenants/${tenant.id}`, { daily_quota: null });
+    await sees(served);
+  });
+
   it('when prices are imported beside them', async () => {
     const unpriced = `unpriced-${model}`;
     const upstream = { id: unpriced, provider: unpriced, dialects: ['openai.chat'], base_url: simulator.url };

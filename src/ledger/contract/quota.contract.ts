@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TenantId } from '../../domain/ids.ts';
 import { parseAmount } from '../../domain/money.ts';
+import { periodAt } from '../../domain/quota.ts';
 import { commitOf, deductionFor, draftFor } from './drafts.contract.ts';
 import type { GivenLedger } from './given-ledger.contract.ts';
 
@@ -39,16 +40,33 @@ export function contractOfQuota(given: GivenLedger): void {
       });
     });
 
-    it("resets at the tenant's own midnight", async () => {
-      const tenantId = await newTenant('100', 'America/New_York');
-      await useOn(tenantId, '2026-11-23');
+    it.each([
+      ['America/New_York', '2026-11-23', '2026-11-24T05:00:00.000Z', '2026-12-01T05:00:00.000Z'],
+      // A day of 23 hours, in a month that begins and ends at different offsets; then one of 25.
+      ['Europe/Berlin', '2026-03-29', '2026-03-29T22:00:00.000Z', '2026-03-31T22:00:00.000Z'],
+      ['America/New_York', '2026-11-01', '2026-11-02T05:00:00.000Z', '2026-12-01T05:00:00.000Z'],
+      // Days of 23.5 and 24.5 hours.
+      ['Australia/Lord_Howe', '2026-10-04', '2026-10-04T13:00:00.000Z', '2026-10-31T13:00:00.000Z'],
+      ['Australia/Lord_Howe', '2026-04-05', '2026-04-05T13:30:00.000Z', '2026-04-30T13:30:00.000Z'],
+      ['Asia/Shanghai', '2028-02-29', '2028-02-29T16:00:00.000Z', '2028-02-29T16:00:00.000Z'],
+      ['Europe/Berlin', '2026-12-31', '2026-12-31T23:00:00.000Z', '2026-12-31T23:00:00.000Z'],
+    ])("resets at the tenant's own midnight: %s on %s", async (timeZone, periodDay, dayEnds, monthEnds) => {
+      const tenantId = await newTenant('100', timeZone);
+      await useOn(tenantId, periodDay);
+      // As hot state and the admin reckon it.
+      const period = periodAt(Date.parse(dayEnds) - 1, timeZone);
+      expect(period).toMatchObject({
+        day: periodDay,
+        dayEndsAtMs: Date.parse(dayEnds),
+        monthEndsAtMs: Date.parse(monthEnds),
+      });
       const row = await given.driver.db
         .selectFrom('tenant_quota')
         .select(['daily_reset_at', 'monthly_reset_at'])
         .where('tenant_id', '=', tenantId)
         .executeTakeFirstOrThrow();
-      expect(row.daily_reset_at?.toISOString()).toBe('2026-11-24T05:00:00.000Z');
-      expect(row.monthly_reset_at?.toISOString()).toBe('2026-12-01T05:00:00.000Z');
+      expect(row.daily_reset_at?.toISOString()).toBe(dayEnds);
+      expect(row.monthly_reset_at?.toISOString()).toBe(monthEnds);
     });
   });
 
