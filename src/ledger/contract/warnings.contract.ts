@@ -172,15 +172,15 @@ export function contractOfWarnings(given: GivenLedger): void {
       await given.ledger.commitPending(commitOf(late, '0.15'));
       const events = (await eventsOf(tenantId)).map(({ type, data }) => [
         type,
-        `${data.api_key_id} ${data.quota_type} ${data.period}`,
+        `${data.api_key_id} ${data.quota_type} ${data.period ?? 'for life'}`,
         `${data.threshold_percent}%: ${data.left} of ${data.of}`,
       ]);
       expect(new Set(events.map(String))).toEqual(
         new Set([
-          'api_key_quota.low,key-1 amount null,20%: 0.2 of 1',
+          'api_key_quota.low,key-1 amount for life,20%: 0.2 of 1',
           'api_key_quota.low,key-1 requests 2026-12-01,0%: 0 of 2',
           'api_key_quota.low,key-1 tokens 2026-12,20%: 100 of 1000',
-          'api_key_quota.low,key-1 amount null,5%: 0.05 of 1',
+          'api_key_quota.low,key-1 amount for life,5%: 0.05 of 1',
         ]),
       );
       expect(events).toHaveLength(4);

@@ -99,12 +99,14 @@ recorded AS (
 -- include count-api-keys
 ,
 left_of AS (
-  SELECT * FROM left_of_tenant
+  -- include left-of-limits
   UNION ALL
-  SELECT * FROM left_of_api_key
+  -- include left-of-api-keys
 ),
 -- include warn
-SELECT c.id, c.amount, c.seq, c.balance_after, u.*, k.api_key_quotas
+SELECT
+  c.id, c.amount, c.seq, c.balance_after, k.api_key_quotas,
+  -- include updated-quota
 FROM closed c
 JOIN updated u ON u.tenant_id = c.tenant_id
 LEFT JOIN counted_api_key k ON k.tenant_id = c.tenant_id AND k.api_key_id = c.api_key_id

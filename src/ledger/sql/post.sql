@@ -67,12 +67,14 @@ posted AS (
 -- include count-api-keys
 ,
 left_of AS (
-  SELECT * FROM left_of_tenant
+  -- include left-of-limits
   UNION ALL
-  SELECT * FROM left_of_api_key
+  -- include left-of-api-keys
 ),
 -- include warn
-SELECT p.*, u.*, k.api_key_quotas
+SELECT
+  p.*, k.api_key_quotas,
+  -- include updated-quota
 FROM posted p
 JOIN updated u ON u.tenant_id = p.tenant_id
 LEFT JOIN counted_api_key k ON k.tenant_id = p.tenant_id AND k.api_key_id = p.api_key_id

@@ -48,19 +48,17 @@ updated AS (
   WHERE q.tenant_id = p.tenant_id
   RETURNING
     -- include quota-columns
+    ,
+    -- For warnings. A reversal is no credit, and counts no request.
+    coalesce(t.warning_thresholds, '{20,5,0}') AS thresholds, q.warning_base, t.balance AS balance_before,
+    q.daily_used AS daily_used_before, q.monthly_used AS monthly_used_before
 ),
 left_of AS (
-  SELECT
-    t.tenant_id, m.type, m.left_before, m.left_after, m.whole,
-    jsonb_build_object('currency', t.currency, 'version', u.quota_version) AS detail
-  FROM updated u
-  JOIN tenant t ON t.tenant_id = u.tenant_id
-  -- A reversal is no credit: what the balance is measured by stays.
-  CROSS JOIN (VALUES (NULL::numeric)) AS s (credited)
-  CROSS JOIN LATERAL
-  -- include left-of-money
+  -- include left-of-limits
 ),
 -- include warn
-SELECT p.*, u.*
+SELECT
+  p.*,
+  -- include updated-quota
 FROM posted p
 JOIN updated u ON u.tenant_id = p.tenant_id

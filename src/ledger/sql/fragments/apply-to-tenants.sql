@@ -1,6 +1,6 @@
 -- Applies the rows of `numbered` {tenant_id, seq, effect, balance_after, period_day} to the rows of `tenant`, which
--- are locked: balance, last sequence number, used counters and version. As `updated`: the quota rows after it; as
--- `left_of_tenant`, for warnings: what each tenant had left of its limits, and has left now.
+-- are locked: balance, last sequence number, used counters and version. As `updated`: the quota rows after it,
+-- with what warnings compare them with.
 --
 -- A request counts in the day in which it was admitted: one that began before midnight and ends after
 -- the first of the new day doesn't count in the new day, and the old day's counter is history.
@@ -47,36 +47,10 @@ updated AS (
   WHERE q.tenant_id = s.tenant_id
   RETURNING
     -- include quota-columns
-),
-left_of_tenant AS (
-  SELECT
-    t.tenant_id, m.type, m.left_before, m.left_after, m.whole,
-    jsonb_build_object('currency', t.currency, 'version', u.quota_version) AS detail
-  FROM updated u
-  JOIN total s ON s.tenant_id = u.tenant_id
-  JOIN tenant t ON t.tenant_id = u.tenant_id
-  CROSS JOIN LATERAL
-  -- include left-of-money
-  UNION ALL
-  SELECT
-    t.tenant_id, 'quota.low', m.quota - m.used_before, m.quota - m.used_after, m.quota,
-    jsonb_build_object(
-      'quota_type', 'requests', 'reset_period', m.reset_period, 'period', m.period, 'version', u.quota_version
-    )
-  FROM updated u
-  JOIN tenant t ON t.tenant_id = u.tenant_id
-  CROSS JOIN LATERAL (
-    VALUES
-      (
-        'daily', to_char(u.quota_daily_period, 'YYYY-MM-DD'), t.daily_quota::numeric,
-        CASE WHEN t.daily_period IS NOT DISTINCT FROM u.quota_daily_period THEN t.daily_used ELSE 0 END,
-        u.quota_daily_used
-      ),
-      (
-        'monthly', to_char(u.quota_monthly_period, 'YYYY-MM'), t.monthly_quota::numeric,
-        CASE WHEN t.monthly_period IS NOT DISTINCT FROM u.quota_monthly_period THEN t.monthly_used ELSE 0 END,
-        u.quota_monthly_used
-      )
-  ) AS m (reset_period, period, quota, used_before, used_after)
-  WHERE m.quota IS NOT NULL
+    ,
+    -- For warnings. What ran out before the last credit of this step isn't worth one any more.
+    coalesce(t.warning_thresholds, '{20,5,0}') AS thresholds, q.warning_base,
+    coalesce(s.credited, t.balance) AS balance_before,
+    CASE WHEN t.daily_period IS NOT DISTINCT FROM s.day THEN t.daily_used ELSE 0 END AS daily_used_before,
+    CASE WHEN t.monthly_period IS NOT DISTINCT FROM s.month THEN t.monthly_used ELSE 0 END AS monthly_used_before
 )

@@ -1,6 +1,6 @@
 -- Counts the rows of `numbered` {tenant_id, api_key_id, period_day, amount, input_tokens, output_tokens} in the
 -- quotas of their API keys, whose tenants' rows are locked. As `counted_api_key`: per API key the quotas that
--- counted, as {api_key_quotas}; as `left_of_api_key`, for warnings: what each had left, and has left now.
+-- counted, as {api_key_quotas}.
 --
 -- What is taken from the quota's row as it was when the statement began is what never changes, its type and its
 -- period's length: another process may have counted in it while this one waited for the tenant's row.
@@ -56,18 +56,4 @@ counted_api_key AS (
     ) AS api_key_quotas
   FROM counted k
   GROUP BY k.tenant_id, k.api_key_id
-),
-left_of_api_key AS (
-  SELECT
-    k.tenant_id, 'api_key_quota.low' AS type, k.total_quota - k.used_quota + k.used AS left_before,
-    k.total_quota - k.used_quota AS left_after, k.total_quota AS whole,
-    jsonb_build_object(
-      'api_key_id', k.api_key_id, 'quota_type', k.quota_type, 'reset_period', k.reset_period,
-      'period', to_char(k.period, CASE k.reset_period WHEN 'monthly' THEN 'YYYY-MM' ELSE 'YYYY-MM-DD' END),
-      'version', u.quota_version
-    ) AS detail
-  FROM counted k
-  JOIN updated u ON u.tenant_id = k.tenant_id
-  -- Of a period that is over, nothing counted.
-  WHERE k.period IS NOT DISTINCT FROM k.first_day
 )
