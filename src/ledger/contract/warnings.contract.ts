@@ -129,7 +129,11 @@ export function contractOfWarnings(given: GivenLedger): void {
 
     it('tell of requests a day and a month, anew in each of them', async () => {
       const tenantId = await newTenant('100');
-      await given.ledger.changeLimits(tenantId, { dailyQuota: 1, monthlyQuota: 5 });
+      await given.ledger.changeLimits(tenantId, {
+        dailyQuota: 1,
+        monthlyQuota: 5,
+        warningThresholds: [80, 0],
+      });
       for (const periodDay of ['2026-11-29', '2026-11-30', '2026-11-30', '2026-11-30', '2026-12-01'])
         await spend(tenantId, '0', periodDay);
       const events = (await eventsOf(tenantId)).map(
@@ -141,7 +145,10 @@ export function contractOfWarnings(given: GivenLedger): void {
         'daily 2026-11-30 0%: 0 of 1',
         'daily 2026-12-01 0%: 0 of 1',
       ]);
-      expect(events.filter((it) => it.startsWith('monthly'))).toEqual(['monthly 2026-11 20%: 1 of 5']);
+      expect(events.filter((it) => it.startsWith('monthly'))).toEqual([
+        'monthly 2026-11 80%: 4 of 5',
+        'monthly 2026-12 80%: 4 of 5',
+      ]);
     });
 
     it('come again after a reset of the counter, which warns of nothing itself', async () => {
