@@ -41,7 +41,8 @@ export interface Schema {
     stream_allow_negative: Generated<boolean | null>;
     /** Percents; null is the default. */
     warning_thresholds: Generated<number[] | null>;
-    warning_base: Generated<string>;
+    /** Null until the next transaction of a tenant that was there before there were warnings. */
+    warning_base: Generated<string | null>;
     rate_multiplier_ppm: GeneratedInt8;
     last_seq: GeneratedInt8;
     version: GeneratedInt8;

@@ -86,6 +86,18 @@ export function contractOfWarnings(given: GivenLedger): void {
       ]);
     });
 
+    it('measure what was there before there were warnings by the balance of then', async () => {
+      const tenantId = await newTenant('100');
+      await given.driver.db
+        .updateTable('tenant_quota')
+        .set({ warning_base: null })
+        .where('tenant_id', '=', tenantId)
+        .execute();
+      await spend(tenantId, '79');
+      await spend(tenantId, '1');
+      expect(await warnings(tenantId)).toEqual(['balance.low 20%: 20 of 100']);
+    });
+
     it('measure a batch by what follows its last credit', async () => {
       const tenantId = await newTenant('10');
       await Promise.all([

@@ -5,11 +5,13 @@ import { type Kysely, sql } from 'kysely';
  * whom each is delivered.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
+  // Rows that are there stay without a base until their next transaction: a gateway of an older version that goes on
+  // serving isn't kept waiting while a million of them are written.
   await sql`
     ALTER TABLE tenant_quota
       ADD COLUMN warning_thresholds smallint[],
-      ADD COLUMN warning_base numeric(20, 9) NOT NULL DEFAULT 0 CHECK (warning_base >= 0)`.execute(db);
-  await sql`UPDATE tenant_quota SET warning_base = greatest(balance, 0)`.execute(db);
+      ADD COLUMN warning_base numeric(20, 9)`.execute(db);
+  await sql`ALTER TABLE tenant_quota ALTER COLUMN warning_base SET DEFAULT 0`.execute(db);
 
   // The cursor of pages; in the order of insertion, which isn't the order of commits.
   await sql`

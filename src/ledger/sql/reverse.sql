@@ -50,7 +50,8 @@ updated AS (
     -- include quota-columns
     ,
     -- For warnings. A reversal is no credit, and counts no request.
-    coalesce(t.warning_thresholds, '{20,5,0}') AS thresholds, q.warning_base, t.balance AS balance_before,
+    coalesce(t.warning_thresholds, '{20,5,0}') AS thresholds,
+    coalesce(q.warning_base, greatest(t.balance, 0)) AS warning_base, t.balance AS balance_before,
     q.daily_used AS daily_used_before, q.monthly_used AS monthly_used_before
 ),
 left_of AS (

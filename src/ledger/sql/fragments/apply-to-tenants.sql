@@ -31,7 +31,7 @@ updated AS (
   UPDATE tenant_quota q
   SET
     balance = t.balance + s.effect,
-    warning_base = greatest(coalesce(s.credited, t.warning_base), 0),
+    warning_base = greatest(coalesce(s.credited, t.warning_base, t.balance), 0),
     last_seq = s.last_seq,
     daily_used = CASE WHEN t.daily_period IS NOT DISTINCT FROM s.day THEN t.daily_used ELSE 0 END + s.in_day,
     daily_period = s.day,
