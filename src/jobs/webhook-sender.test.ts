@@ -183,6 +183,14 @@ describe('the webhook sender', () => {
     expect((await webhooks.list())[0]?.disabledAt).toBeInstanceOf(Date);
   });
 
+  it('sends what there is without waiting in between, a few at a time', async () => {
+    const acme = await receiver();
+    await happened(100);
+    startSender({ pollMs: 600_000 });
+    await untilAll('delivered', 100);
+    expect(acme.mostAtOnce).toBeLessThanOrEqual(8);
+  });
+
   it('is one of two on one outbox, and each delivery is sent by one of them', async () => {
     const acme = await receiver(async (response) => {
       await sleep(5);
@@ -234,7 +242,9 @@ describe('the webhook sender', () => {
     await silent.until(1);
     await sender.close();
     const [event] = await outbox.list({ limit: 1 });
-    expect(event?.deliveries).toMatchObject([{ state: 'due', attempts: 1 }]);
+    expect(event?.deliveries).toMatchObject([
+      { state: 'due', attempts: 1, lastError: 'the gateway stopped' },
+    ]);
   });
 
   it('goes on when the ledger is back, having said once that it was away', async () => {

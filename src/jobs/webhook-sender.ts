@@ -60,6 +60,7 @@ export function startWebhookSender(options: WebhookSenderOptions): WebhookSender
   const closing = new AbortController();
   const cutting = new AbortController();
   const underWay = new Map<string, Promise<void>>();
+  let pause = new AbortController();
 
   /** The deliveries of one webhook: it is busy until all of them have ended. */
   const sendAll = async (deliveries: readonly ClaimedDelivery[]) => {
@@ -77,7 +78,11 @@ export function startWebhookSender(options: WebhookSenderOptions): WebhookSender
     if (closing.signal.aborted) return;
     const claimed = await outbox.claim({ except: [...underWay.keys()], maxPerWebhook, leaseMs });
     for (const [webhookId, deliveries] of Map.groupBy(claimed, ({ webhook }) => webhook.id)) {
-      const sent = sendAll(deliveries).finally(() => underWay.delete(webhookId));
+      const sent = sendAll(deliveries).finally(() => {
+        underWay.delete(webhookId);
+        // There may be more, which needn't wait for the next poll.
+        if (deliveries.length === maxPerWebhook) pause.abort();
+      });
       underWay.set(webhookId, sent);
     }
   };
@@ -86,6 +91,7 @@ export function startWebhookSender(options: WebhookSenderOptions): WebhookSender
   let failing = false;
   const run = async () => {
     while (!closing.signal.aborted) {
+      pause = new AbortController();
       await round().then(
         () => {
           failing = false;
@@ -95,7 +101,8 @@ export function startWebhookSender(options: WebhookSenderOptions): WebhookSender
           failing = true;
         },
       );
-      await sleep(pollMs * (0.75 + 0.5 * random()), null, { signal: closing.signal }).catch(() => null);
+      const signal = AbortSignal.any([closing.signal, pause.signal]);
+      await sleep(pollMs * (0.75 + 0.5 * random()), null, { signal }).catch(() => null);
     }
   };
 
@@ -155,7 +162,10 @@ async function send(
     idleTimeoutMs: timeoutMs,
     signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), cut, done.signal]),
   });
-  if (answer.kind === 'unreachable') return { kind: 'failed', reason: unreachable(answer.reason, timeoutMs) };
+  if (answer.kind === 'unreachable') {
+    const reason = cut.aborted ? 'the gateway stopped' : unreachable(answer.reason, timeoutMs);
+    return { kind: 'failed', reason };
+  }
   // The status says all: the body is left unread, however long it is.
   done.abort();
   if (answer.status >= 200 && answer.status < 300) return { kind: 'delivered' };
