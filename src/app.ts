@@ -18,8 +18,6 @@ export interface AppOptions {
   readonly config: Config;
   /** Where a stored credential such as `env:OPENAI_API_KEY` is looked up. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Where the welcome is printed, which may hold secrets: never a log. */
-  readonly print: (text: string) => void;
 }
 
 export interface App {
@@ -28,8 +26,14 @@ export interface App {
   close(): Promise<void>;
 }
 
+/** One that a person has started. */
+export interface GreetingApp extends App {
+  /** Says that it is ready, and how to use it. May hold secrets: to be printed, never logged. */
+  readonly welcome: string;
+}
+
 /** One that serves by its workers. */
-export interface SupervisingApp extends App {
+export interface SupervisingApp extends GreetingApp {
   /** Resolves when it can't go on: what is left to do is to close it, and to say why. */
   readonly failed: Promise<Fault>;
   /** Ends its workers at once, whatever they do. */
@@ -37,7 +41,7 @@ export interface SupervisingApp extends App {
 }
 
 /** The gateway in this process alone: what is done once, and what serves. */
-export function startApp(options: AppOptions): Promise<App> {
+export function startApp(options: AppOptions): Promise<GreetingApp> {
   return opened(async (undo) => {
     const { config } = options;
     const log = openLog(config, undo);
@@ -48,8 +52,8 @@ export function startApp(options: AppOptions): Promise<App> {
     const made = await setUp(config, stores, { log, simulator });
     serving.catalogChanged();
     serving.accept();
-    greet(options, { url: serving.url, made, log });
-    return { url: serving.url, close: () => undo.disposeAsync() };
+    const welcome = greet(config, { url: serving.url, made, log });
+    return { url: serving.url, welcome, close: () => undo.disposeAsync() };
   });
 }
 
@@ -70,9 +74,9 @@ export function startSupervisor(options: AppOptions): Promise<SupervisingApp> {
     await once.disposeAsync();
     workers.accept();
     const url = urlAt(config.host, port);
-    greet(options, { url, made, log });
     return {
       url,
+      welcome: greet(config, { url, made, log }),
       close: () => undo.disposeAsync(),
       failed: workers.failed,
       kill: () => workers.kill(),
@@ -176,8 +180,8 @@ interface Greeting {
   readonly log: Logger;
 }
 
-function greet({ config, print }: AppOptions, { url, made, log }: Greeting): void {
-  print(welcome({ ...made, url, adminTokenFromEnvironment: config.adminToken !== null }));
+/** Returns the welcome; what only whoever runs it may want to know is logged. */
+function greet(config: Config, { url, made, log }: Greeting): string {
   for (const { title, left } of made.providers) {
     if (left.length > 0)
       log.info({ provider: title, models: left }, 'not served: the price book has no price');
@@ -185,4 +189,5 @@ function greet({ config, print }: AppOptions, { url, made, log }: Greeting): voi
   if (config.withoutEffect.length > 0) {
     log.warn({ variables: config.withoutEffect }, 'set in the environment, and without effect yet');
   }
+  return welcome({ ...made, url, adminTokenFromEnvironment: config.adminToken !== null });
 }

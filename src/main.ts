@@ -18,8 +18,7 @@ const sameSignalMs = 1_000;
 async function startGateway(): Promise<void> {
   const supervisor = listenToSupervisor();
   const config = readConfig(process.env);
-  const print = (text: string) => process.stdout.write(text);
-  const options = { config, environment: process.env, print };
+  const options = { config, environment: process.env };
   if (supervisor !== null) {
     // Until it serves there is nothing to finish, and without its supervisor it would never listen.
     let end: () => void = () => process.exit(0);
@@ -28,9 +27,13 @@ async function startGateway(): Promise<void> {
   } else if (config.workers > 1) {
     const app = await startSupervisor(options);
     endOnSignals(app, () => app.kill());
+    process.stdout.write(app.welcome);
     app.failed.then((fault) => app.close().finally(() => fail(fault)));
   } else {
-    endOnSignals(await startApp(options));
+    const app = await startApp(options);
+    endOnSignals(app);
+    // Not before: whoever has read that it is ready may end it at once.
+    process.stdout.write(app.welcome);
   }
 }
 
