@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep, type Timers, within } from '../domain/clock.ts';
 import { type ErrorCode, Fault } from '../domain/errors.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
@@ -6,7 +6,6 @@ import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { HoldRef, HotState } from '../hot-state/hot-state.ts';
 import type { Commit, Ledger, Void } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
-import { within } from './within.ts';
 
 /** What a committed request did to the balance. */
 export interface Charged {
@@ -45,6 +44,7 @@ export interface SettlementsOptions {
   readonly ledger: Ledger;
   readonly hotState: HotState;
   readonly observer: Observer;
+  readonly clock: Timers;
 }
 
 const projectionWaitMs = 250;
@@ -77,7 +77,7 @@ interface HeldRequest {
   readonly transactionId: TransactionId;
 }
 
-export function createSettlements({ ledger, hotState, observer }: SettlementsOptions): Settlements {
+export function createSettlements({ ledger, hotState, observer, clock }: SettlementsOptions): Settlements {
   const running = new Set<Promise<unknown>>();
 
   function track<T>(settlement: Promise<T>): Promise<T> {
@@ -95,7 +95,7 @@ export function createSettlements({ ledger, hotState, observer }: SettlementsOpt
       } catch (error) {
         observer.fault(what, error, traceId);
         if (!isAbsence(error) && ++refusals >= maxRefusals) throw error;
-        await sleep(pauseMs);
+        await sleep(clock, pauseMs);
       }
     }
   }
@@ -134,6 +134,7 @@ export function createSettlements({ ledger, hotState, observer }: SettlementsOpt
   async function project(attempt: () => Promise<void>, traceId: TraceId): Promise<void> {
     const projected = track(untilDone('projecting a commit', traceId, attempt));
     await within(
+      clock,
       projected.catch(() => undefined),
       projectionWaitMs,
     );

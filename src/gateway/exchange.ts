@@ -1,4 +1,5 @@
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
+import type { Clock, Timers } from '../domain/clock.ts';
 import type { Settlements } from './commit.ts';
 import type { Forwarded } from './forward.ts';
 import type { GrowingHold } from './growing-hold.ts';
@@ -11,6 +12,7 @@ import type { RememberedInput } from './remembered-input.ts';
 import type { Client } from './request.ts';
 
 export interface ExchangeOptions extends MeterOptions, OtherPricesOptions {
+  readonly clock: Clock & Timers;
   readonly rememberedInput: RememberedInput;
   readonly hiddenOutput: HiddenOutput;
   readonly settlements: Settlements;

@@ -24,7 +24,15 @@ export async function finishStream(
   });
   const start = () => startAnswer(exchange, response, {});
   const cover = coverOf(exchange, options);
-  const relayed = await relayStream({ response, follower, cover, client, signal, start });
+  const relayed = await relayStream({
+    response,
+    follower,
+    cover,
+    client,
+    signal,
+    clock: options.clock,
+    start,
+  });
   const { outcome, complete, heldBack, started, ended, fault } = relayed;
   if (fault !== null) options.observer.fault('relaying a stream', fault, open.traceId);
   const reading = ended === null ? follower.reading() : ended.delivered;

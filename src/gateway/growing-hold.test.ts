@@ -76,7 +76,7 @@ async function setUp({
   const ledger = {
     snapshot: async () => ({ kind: 'snapshot', projection, openPendings }),
   } as unknown as Ledger;
-  const tenants = createTenantLoader({ hotState, ledger });
+  const tenants = createTenantLoader({ hotState, ledger, clock: systemClock });
   await loadTenant(hotState, { projection, openPendings });
   const open = {
     tenantId,

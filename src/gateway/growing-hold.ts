@@ -1,10 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock } from '../domain/clock.ts';
+import { type Clock, sleep, type Timers, within } from '../domain/clock.ts';
 import { type Refusal, refusal, refusalOf, unreachable } from '../domain/errors.ts';
 import { type NanoUsd, nano } from '../domain/money.ts';
 import type { Extended, NotExtended, Settled } from '../hot-state/hot-state.ts';
 import type { HoldGrowth } from './hold-size.ts';
-import { within } from './within.ts';
 
 export interface GrowingHoldOptions {
   /** As it was admitted. */
@@ -15,7 +13,7 @@ export interface GrowingHoldOptions {
   /** Shows hot state the ledger's newest row; whether it did just now, so that asking again is of use. */
   readonly refresh: () => Promise<boolean>;
   readonly onFault: (error: unknown) => void;
-  readonly clock: Clock;
+  readonly clock: Clock & Timers;
 }
 
 /** So long a stream that can't go on waits for hot state that is away or slow, and no longer. */
@@ -116,16 +114,16 @@ export class GrowingHold {
     const { clock } = this.#options;
     const untilMs = clock.monotonic() + coverWithinMs;
     // What was asked before was asked for less: its denial says nothing of money that came since.
-    if (this.#asking !== null) await within(this.#asking, coverWithinMs);
+    if (this.#asking !== null) await within(clock, this.#asking, coverWithinMs);
     for (;;) {
       if (needed <= this.coveredAmount) return null;
       const leftMs = untilMs - clock.monotonic();
       if (leftMs <= 0) return away;
-      const asked = await within(this.#ask(needed), leftMs);
+      const asked = await within(clock, this.#ask(needed), leftMs);
       if (needed <= this.coveredAmount) return null;
       if (asked !== null && !isAbsence(asked)) return asked;
       if (clock.monotonic() + retryPauseMs > untilMs) return asked ?? away;
-      await sleep(retryPauseMs);
+      await sleep(clock, retryPauseMs);
     }
   }
 

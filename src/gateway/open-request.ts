@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { TenantTerms } from '../catalog/catalog.ts';
-import type { Clock } from '../domain/clock.ts';
+import { type Clock, sleep, type Timers } from '../domain/clock.ts';
 import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import type { ApiKeyId, InstanceId, RequestHash, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
@@ -43,7 +42,7 @@ export interface OpenPendingOptions {
   readonly tenants: TenantLoader;
   readonly settlements: Settlements;
   readonly observer: Observer;
-  readonly clock: Clock;
+  readonly clock: Clock & Timers;
   readonly owner: InstanceId;
   /** No request is open for longer: whoever finds its PENDING row later may settle it. */
   readonly pendingTtlMs: number;
@@ -124,7 +123,7 @@ async function askToConfirm(open: OpenRequest, options: OpenPendingOptions) {
     } catch (error) {
       observer.fault('confirming a hold', error, traceId);
       if (clock.monotonic() + confirmPauseMs > untilMs) return refusalOf(error, 'Nothing was charged.');
-      await sleep(confirmPauseMs);
+      await sleep(clock, confirmPauseMs);
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { ClientCall, Dialect, DialectRequest } from '../dialects/dialect.ts';
-import type { Clock } from '../domain/clock.ts';
+import type { Clock, Timers } from '../domain/clock.ts';
 import { type Refusal, refusalOf } from '../domain/errors.ts';
 import {
   hashRequest,
@@ -44,7 +44,7 @@ export interface PipelineOptions {
   readonly readCredential: (stored: string) => string | null;
   readonly tokenizer: Tokenizer;
   readonly observer: Observer;
-  readonly clock: Clock;
+  readonly clock: Clock & Timers;
   readonly newId: IdSource;
   /** Uniform in [0, 1). */
   readonly random: () => number;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RecordedClient, streamContext } from '../../test/support/pipeline.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
+import { systemClock } from '../domain/clock.ts';
 import { UpstreamBodyError } from '../upstream/upstream.ts';
 import { relayStream } from './relay.ts';
 
@@ -20,7 +21,15 @@ async function relay(body: (client: RecordedClient) => AsyncIterable<string>) {
   const response = { kind: 'response' as const, status: 200, headers: {}, body: bytes() };
   const start = () => client.start({ kind: 'upstream', status: 200, headers: {} });
   const { signal } = new AbortController();
-  const relayed = await relayStream({ response, follower, cover: coversAll, client, signal, start });
+  const relayed = await relayStream({
+    response,
+    follower,
+    cover: coversAll,
+    client,
+    signal,
+    clock: systemClock,
+    start,
+  });
   return { client, follower, ...relayed, heldBack: Buffer.concat(relayed.heldBack).toString() };
 }
 
@@ -106,6 +115,7 @@ describe('a relayed stream', () => {
       follower: openaiChat.followStream(streamContext()),
       client,
       signal: cancelled.signal,
+      clock: systemClock,
       start: () => client.start({ kind: 'upstream', status: 200, headers: {} }),
     });
     await new Promise((resolve) => setImmediate(resolve));

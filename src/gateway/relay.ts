@@ -1,4 +1,5 @@
 import type { StreamFollower } from '../dialects/dialect.ts';
+import { sleep, type Timers } from '../domain/clock.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
 import { type EndedHere, Passage } from './passage.ts';
@@ -12,6 +13,7 @@ export interface Relaying {
   readonly cover: StreamCover;
   /** Aborted when the exchange is cancelled: a client that doesn't read is then not waited for. */
   readonly signal: AbortSignal;
+  readonly clock: Timers;
   /** Sends the head; called once, right before the first byte. */
   start(): void;
 }
@@ -38,7 +40,7 @@ const maxTrailingBytes = 64 * 1024;
 
 /** Passes a stream on as it arrives, and holds back what would make the client take it as complete. */
 export async function relayStream(relaying: Relaying): Promise<Relayed> {
-  const { response, follower, cover, client, signal, start } = relaying;
+  const { response, follower, cover, client, signal, clock, start } = relaying;
   let started = false;
   const cancelled = aborted(signal);
   const send = async (bytes: readonly Buffer[]) => {
@@ -53,7 +55,7 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
   };
   const passage = new Passage({ follower, cover, cancelled, send });
   try {
-    for await (const chunk of untilClosed(response.body, follower)) {
+    for await (const chunk of untilClosed(response.body, follower, clock)) {
       const ended = await passage.pass(chunk);
       if (ended === null) continue;
       const outcome = ended.refused === null ? 'timeout' : 'balance_exhausted';
@@ -115,13 +117,14 @@ function aborted(signal: AbortSignal): Promise<void> {
 async function* untilClosed(
   body: AsyncIterable<Buffer>,
   follower: StreamFollower,
+  clock: Timers,
 ): AsyncGenerator<Buffer, void, undefined> {
   const iterator = body[Symbol.asyncIterator]();
   let closing: Promise<null> | null = null;
   let trailingBytes = 0;
   try {
     for (;;) {
-      if (follower.closed) closing ??= after(closingGraceMs);
+      if (follower.closed) closing ??= sleep(clock, closingGraceMs).then(() => null);
       const next = await (closing === null ? iterator.next() : beforeGrace(iterator.next(), closing));
       if (next === null || next.done === true) return;
       if (closing !== null) trailingBytes += next.value.length;
@@ -132,12 +135,6 @@ async function* untilClosed(
     // Not awaited: a body that is stuck may never confirm that it was let go.
     iterator.return?.().catch(() => undefined);
   }
-}
-
-function after(ms: number): Promise<null> {
-  return new Promise((resolve) => {
-    setTimeout(() => resolve(null), ms).unref();
-  });
 }
 
 async function beforeGrace<T>(next: Promise<T>, closing: Promise<null>): Promise<T | null> {

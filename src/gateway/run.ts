@@ -88,10 +88,10 @@ function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
   const { client, targets } = admitted;
   const controller = new AbortController();
   const cancel = () => {
-    clearTimeout(deadline);
+    forgetDeadline();
     controller.abort();
   };
-  const deadline = setTimeout(cancel, Math.max(1, options.pendingTtlMs - expiryMarginMs));
+  const forgetDeadline = options.clock.after(Math.max(1, options.pendingTtlMs - expiryMarginMs), cancel);
   if (targets[0].route.whenClientGone === 'cancel') {
     if (client.gone.aborted) cancel();
     client.gone.addEventListener('abort', cancel, { once: true });

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock } from '../domain/clock.ts';
+import { type Clock, sleep, type Timers } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import type { TenantId, TransactionId } from '../domain/ids.ts';
 import { type HotState, type SessionLock, sessionLockMs } from '../hot-state/hot-state.ts';
@@ -8,7 +7,7 @@ import type { Client, RequestHeaders } from './request.ts';
 
 export interface SessionOptions {
   readonly hotState: HotState;
-  readonly clock: Clock;
+  readonly clock: Clock & Timers;
   readonly observer: Observer;
   /** How long a request waits for the one before it. */
   readonly sessionWaitMs: number;
@@ -44,19 +43,29 @@ export async function inSession(
       'Another request of this session is still being answered. Nothing was charged: send this one when it has ended.',
     );
   }
-  const renewal = setInterval(() => {
-    // One that is lost with hot state is taken again, unless another request has it by then.
-    options.hotState.lockSession(lock).catch(() => undefined);
-  }, sessionLockMs / 3);
+  const forget = renewing(lock, options);
   try {
     return await run();
   } finally {
-    clearInterval(renewal);
+    forget();
     // What can't be given back ends by itself.
     await options.hotState
       .unlockSession(lock)
       .catch((error) => options.observer.fault('giving a session back', error, null));
   }
+}
+
+/** One that is lost with hot state is taken again, unless another request has it by then. */
+function renewing(lock: SessionLock, { hotState, clock }: SessionOptions): () => void {
+  let forget = () => {};
+  const next = () => {
+    forget = clock.after(sessionLockMs / 3, () => {
+      hotState.lockSession(lock).catch(() => undefined);
+      next();
+    });
+  };
+  next();
+  return () => forget();
 }
 
 async function waitFor(
@@ -68,6 +77,6 @@ async function waitFor(
   for (;;) {
     if (await hotState.lockSession(lock)) return true;
     if (client.gone.aborted || clock.monotonic() + pauseMs > untilMs) return false;
-    await sleep(pauseMs);
+    await sleep(clock, pauseMs);
   }
 }

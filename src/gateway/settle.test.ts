@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { BookPrice, Catalog, Target } from '../catalog/catalog.ts';
 import { nothingSaid } from '../dialects/dialect.ts';
+import { systemClock } from '../domain/clock.ts';
 import type { TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { parseAmount, type Rate } from '../domain/money.ts';
 import type { Commit } from '../ledger/ledger.ts';
@@ -45,7 +46,7 @@ async function committedWith(findPrice: Catalog['findPrice']): Promise<Commit | 
   } as unknown as Exchange;
   const options = {
     catalog: { findModel: async () => undefined, findPrice } as unknown as Catalog,
-    clock: { now: () => 0, monotonic: () => 0 },
+    clock: { ...systemClock, now: () => 0, monotonic: () => 0 },
     observer: { fault: () => undefined },
     tokenizer: { learn: () => undefined },
     rememberedInput: new RememberedInput(),

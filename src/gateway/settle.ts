@@ -1,6 +1,7 @@
 import type { Target } from '../catalog/catalog.ts';
 import type { AnswerReading } from '../dialects/dialect.ts';
 import { type Charge, charge, type Used } from '../domain/charge.ts';
+import { within } from '../domain/clock.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type PriceList, unitMultiplierPpm } from '../domain/pricing.ts';
 import { receiptOf } from '../domain/receipt.ts';
@@ -12,7 +13,6 @@ import { meter } from './meter.ts';
 import { costPrices, type PricedModelUsage, pricesOfOthers } from './other-prices.ts';
 import { storable } from './progress.ts';
 import { soundReading } from './sound-reading.ts';
-import { within } from './within.ts';
 
 /** How the exchange ended, and what upstream said of it. */
 export interface Ending {
@@ -91,7 +91,7 @@ export async function commitPriced(
     record: progress.record(outcome, reading.finishReason, reading.error),
   });
   progress.committed(outcome, upstream.provider, metered, charged);
-  return await within(commit, options.commitWaitMs);
+  return await within(options.clock, commit, options.commitWaitMs);
 }
 
 /** A price that can't be looked up in this time is gone without: the commit waits for it. */
@@ -111,8 +111,8 @@ async function findPrices(
 ): Promise<FoundPrices> {
   const otherModels = reading.otherModels.map(({ model, usage }) => ({ model: storable(model), usage }));
   const [others, ownCost] = await Promise.all([
-    within(pricesOfOthers(otherModels, target.upstream.provider, options), priceWaitMs),
-    within(costPrices(target, options), priceWaitMs),
+    within(options.clock, pricesOfOthers(otherModels, target.upstream.provider, options), priceWaitMs),
+    within(options.clock, costPrices(target, options), priceWaitMs),
   ]);
   const unpriced = otherModels.map((other) => ({ ...other, prices: null, costPrices: null }));
   return { others: others ?? unpriced, ownCost };
@@ -162,6 +162,7 @@ export async function voidIt(
   const { tenantId, apiKeyId, traceId, transactionId } = open;
   progress.voided(outcome, forwarded.target.upstream.provider);
   await within(
+    options.clock,
     options.settlements.void({
       tenantId,
       apiKeyId,

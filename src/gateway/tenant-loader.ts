@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type {
@@ -39,6 +40,7 @@ export interface TenantLoader {
 export interface TenantLoaderOptions {
   readonly hotState: HotState;
   readonly ledger: Ledger;
+  readonly clock: Clock;
 }
 
 /** Hot state may be lost between loading and asking; that often in a row it isn't. */
@@ -55,7 +57,7 @@ interface Refresh {
 }
 
 /** Loads cold tenants from the ledger: once for all of this process' requests that find one cold together. */
-export function createTenantLoader({ hotState, ledger }: TenantLoaderOptions): TenantLoader {
+export function createTenantLoader({ hotState, ledger, clock }: TenantLoaderOptions): TenantLoader {
   const loading = new Map<TenantId, Promise<boolean>>();
 
   /** @returns whether there is such a tenant */
@@ -74,7 +76,12 @@ export function createTenantLoader({ hotState, ledger }: TenantLoaderOptions): T
     return begun;
   }
 
-  const refreshes = new LRUCache<TenantId, Refresh>({ max: maxFresh, ttl: freshForMs });
+  const refreshes = new LRUCache<TenantId, Refresh>({
+    max: maxFresh,
+    ttl: freshForMs,
+    ttlResolution: 0,
+    perf: { now: () => clock.monotonic() },
+  });
 
   async function showNewest(tenantId: TenantId, begun: { isUnderWay: boolean }): Promise<void> {
     try {

@@ -235,7 +235,7 @@ describe('a group commit', () => {
   it('tells of each batch its size, its waits and what has come since', async () => {
     const told: WrittenBatch[] = [];
     let nowMs = 0;
-    const clock = { now: () => 0, monotonic: () => nowMs };
+    const clock = { ...systemClock, now: () => 0, monotonic: () => nowMs };
     const { writer, hold, release } = recorder();
     const group = new GroupCommit({ ...oneLane, clock, onBatch: (batch) => told.push(batch) });
     hold();

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock } from '../domain/clock.ts';
+import { type Clock, sleep, type Timers } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { WrittenBatch } from '../observability/observer.ts';
@@ -25,7 +24,7 @@ export interface GroupCommitOptions {
   readonly maxBatch: number;
   /** Of those that a full queue refuses, how many may wait in a lane. */
   readonly maxQueue: number;
-  readonly clock: Clock;
+  readonly clock: Clock & Timers;
   /** Told of every batch once its items are answered; what it throws changes nothing. */
   readonly onBatch: ((batch: WrittenBatch) => void) | null;
 }
@@ -174,7 +173,7 @@ class Lane {
   /** @returns how many were written; the others are told why they weren't. */
   async #write(writer: Writer, group: readonly Waiting[], retries: number): Promise<number> {
     try {
-      const results = await writeRetrying(writer, group, retries);
+      const results = await this.#writeRetrying(writer, group, retries);
       for (const [index, waiting] of group.entries()) waiting.resolve(results[index]);
       return group.length;
     } catch (error) {
@@ -183,6 +182,23 @@ class Lane {
       if (!(error instanceof Fault) && group.length > 1) return await this.#writeHalves(writer, group);
       for (const waiting of group) waiting.reject(error);
       return 0;
+    }
+  }
+
+  async #writeRetrying(
+    writer: Writer,
+    group: readonly Waiting[],
+    retries: number,
+  ): Promise<readonly unknown[]> {
+    const items = group.map((waiting) => waiting.item);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await writer.write(items);
+      } catch (error) {
+        const transient = error instanceof SqlError && transientStates.has(error.sqlState);
+        if (!transient || attempt > retries) throw error;
+        await sleep(this.#options.clock, attempt);
+      }
     }
   }
 
@@ -221,23 +237,6 @@ class Lane {
       });
     } catch {
       // A lane that stops for who watches it would never write again.
-    }
-  }
-}
-
-async function writeRetrying(
-  writer: Writer,
-  group: readonly Waiting[],
-  retries: number,
-): Promise<readonly unknown[]> {
-  const items = group.map((waiting) => waiting.item);
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await writer.write(items);
-    } catch (error) {
-      const transient = error instanceof SqlError && transientStates.has(error.sqlState);
-      if (!transient || attempt > retries) throw error;
-      await sleep(attempt);
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import { type Clock, systemClock } from '../domain/clock.ts';
+import { type Clock, systemClock, type Timers } from '../domain/clock.ts';
 import type { TenantId, TransactionId } from '../domain/ids.ts';
 import { type NanoUsd, parseAmount } from '../domain/money.ts';
 import type { Transaction } from '../domain/transaction.ts';
@@ -46,7 +46,7 @@ export interface SqlLedgerOptions {
   /** How many new transactions may wait in a lane before more are refused as OVERLOADED. */
   readonly maxQueue?: number;
   /** Tells how long a batch waited and was written. */
-  readonly clock?: Clock;
+  readonly clock?: Clock & Timers;
   /** Told of every batch of the group commit. */
   readonly onBatch?: (batch: WrittenBatch) => void;
 }

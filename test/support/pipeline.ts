@@ -5,7 +5,7 @@ import { type Catalog, unlimitedApiKey } from '../../src/catalog/catalog.ts';
 import { createSqlCatalog } from '../../src/catalog/sql-catalog.ts';
 import type { StreamContext } from '../../src/dialects/dialect.ts';
 import { openaiChat } from '../../src/dialects/openai-chat/index.ts';
-import { type Clock, systemClock } from '../../src/domain/clock.ts';
+import { type Clock, systemClock, type Timers } from '../../src/domain/clock.ts';
 import {
   type ApiKeyId,
   hashRequest,
@@ -56,7 +56,7 @@ export interface TestParts {
 
 export const rates = { input: parseRate('0.001', 1000), output: parseRate('0.002', 1000) };
 
-export async function openParts(clock: Clock = systemClock): Promise<TestParts> {
+export async function openParts(clock: Clock & Timers = systemClock): Promise<TestParts> {
   const dataDir = await newDataDir();
   const driver = await openPglite(dataDir.path);
   const ledger = createSqlLedger({ driver });
