@@ -87,7 +87,7 @@ async function goTheWay(amount: bigint): Promise<void> {
     inputPrice: null,
     outputPrice: null,
     periodDay: day,
-    expiresAtMs: Date.now() + 60_000,
+    ttlMs: 60_000,
     owner: 'instance' as InstanceId,
   });
 

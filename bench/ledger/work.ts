@@ -49,7 +49,7 @@ export function newDraft(): PendingDraft {
     inputPrice: rates.input,
     outputPrice: rates.output,
     periodDay,
-    expiresAtMs: Date.now() + 600_000,
+    ttlMs: 600_000,
     owner: 'bench' as InstanceId,
   };
 }

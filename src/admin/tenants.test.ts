@@ -276,7 +276,7 @@ describe('reading tenants', () => {
       inputPrice: parseRate('1', 1_000_000),
       outputPrice: null,
       periodDay: periodAt(Date.now(), 'UTC').day,
-      expiresAtMs: Date.now() + 60_000,
+      ttlMs: 60_000,
       owner: 'instance' as InstanceId,
     };
   }

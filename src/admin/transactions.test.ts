@@ -67,7 +67,7 @@ function draftFor(tenantId: TenantId): PendingDraft {
     inputPrice: parseRate('0.001', 1000),
     outputPrice: parseRate('0.002', 1000),
     periodDay: '2026-11-23',
-    expiresAtMs: Date.parse('2026-11-23T12:00:00.000Z'),
+    ttlMs: 3_600_000,
     owner: 'instance-1' as InstanceId,
   };
 }

@@ -1,6 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { createAdminCalls } from '../admin/admin-calls.ts';
@@ -13,13 +12,14 @@ import type { Config } from '../config.ts';
 import { dialects } from '../dialects/dialects.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
 import { systemClock } from '../domain/clock.ts';
-import type { InstanceId } from '../domain/ids.ts';
 import { createPipeline, type Pipeline } from '../gateway/pipeline.ts';
 import type { AdminPlaneOptions } from '../http/admin-plane.ts';
 import type { HealthOptions } from '../http/health.ts';
 import { createServer, type GatewayServer } from '../http/server.ts';
+import type { Heartbeat } from '../jobs/heartbeat.ts';
 import { startWebhookSender } from '../jobs/webhook-sender.ts';
 import { engineName } from '../ledger/drivers/open-driver.ts';
+import type { Lease } from '../ledger/instances.ts';
 import { createHealthReporter } from '../observability/health.ts';
 import { createLogObserver } from '../observability/log-observer.ts';
 import type { Observer } from '../observability/observer.ts';
@@ -29,6 +29,7 @@ import { createLearningTokenizer, mostStoredFactors } from '../tokenizer/learnin
 import { createThreadedTokenizer } from '../tokenizer/threaded-tokenizer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { createUndiciClient } from '../upstream/undici-client.ts';
+import { openHeartbeat, openOrphanWatch } from './ownership.ts';
 import { administrationOf, type Stores } from './stores.ts';
 
 export interface ServingOptions {
@@ -59,14 +60,15 @@ export async function openServing(
   undo: AsyncDisposableStack,
 ): Promise<Serving> {
   const { config, log } = options;
-  const owner = randomUUIDv7() as string as InstanceId;
   const observer = createLogObserver(log);
+  const heartbeat = await openHeartbeat({ stores, observer }, undo);
   const cached = cacheOf(stores, config);
   const invalidation = invalidationOf(cached, stores, observer);
   undo.defer(() => invalidation.close());
   const catalog = withBuiltInPrices(cached, systemClock);
   const tokenizer = await openTokenizer(stores, observer, undo);
-  const pipeline = openPipeline({ ...options, stores, owner, observer, catalog, tokenizer }, undo);
+  const pipeline = openPipeline({ ...options, stores, lease: heartbeat, observer, catalog, tokenizer }, undo);
+  await openOrphanWatch({ config, stores, observer, heartbeat, pipeline }, undo);
   openWebhookSender(stores, observer, undo);
   const state = { accepting: false };
   const server = await createServer({
@@ -81,7 +83,7 @@ export async function openServing(
     },
     trustedProxies: config.trustedProxies,
     adminPlane: adminPlaneOf({ stores, log, tokenizer, catalog, invalidation }),
-    health: healthOf(stores, { config, owner, accepting: () => state.accepting }),
+    health: healthOf(stores, { config, heartbeat, accepting: () => state.accepting }),
   });
   await server.http.listen({ host: config.host, port: config.port });
   undo.defer(() => drain(server, pipeline, { state, log, drainMs: config.drainMs }));
@@ -147,14 +149,14 @@ function openWebhookSender({ outbox }: Stores, observer: Observer, undo: AsyncDi
 
 interface PipelineParts extends ServingOptions {
   readonly stores: Stores;
-  readonly owner: InstanceId;
+  readonly lease: Lease;
   readonly observer: Observer;
   readonly catalog: CachedCatalog;
   readonly tokenizer: Tokenizer;
 }
 
 function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipeline {
-  const { stores, owner, observer, catalog, tokenizer, environment, config } = parts;
+  const { stores, lease, observer, catalog, tokenizer, environment, config } = parts;
   const upstreams = createUndiciClient();
   undo.defer(() => upstreams.close());
   return createPipeline({
@@ -168,7 +170,7 @@ function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipelin
     clock: systemClock,
     newId: randomUUIDv7,
     random: Math.random,
-    owner,
+    lease,
     blockOnInsufficient: config.billing.blockOnInsufficient,
     overdraft: { streams: config.billing.streamAllowNegative, answers: config.billing.allowNegative },
   });
@@ -198,12 +200,12 @@ function adminPlaneOf({ stores, log, tokenizer, catalog, invalidation }: AdminPa
 
 interface HealthParts {
   readonly config: Config;
-  readonly owner: InstanceId;
+  readonly heartbeat: Heartbeat;
   readonly accepting: () => boolean;
 }
 
-function healthOf({ ledger, driver, redis }: Stores, parts: HealthParts): HealthOptions {
-  const { config, owner, accepting } = parts;
+function healthOf({ driver, redis }: Stores, parts: HealthParts): HealthOptions {
+  const { config, heartbeat, accepting } = parts;
   return {
     report: createHealthReporter({
       clock: systemClock,
@@ -211,7 +213,7 @@ function healthOf({ ledger, driver, redis }: Stores, parts: HealthParts): Health
         name: engineName(config),
         // A durable write: a disk that is full shows here, and not in a SELECT.
         ask: async () => {
-          await ledger.heartbeat({ id: owner, host: hostname(), pid: process.pid });
+          await heartbeat.beat();
           return null;
         },
       },

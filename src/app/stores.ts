@@ -9,7 +9,9 @@ import { systemClock } from '../domain/clock.ts';
 import { hashSecret, type SecretHash } from '../domain/ids.ts';
 import type { Driver } from '../ledger/drivers/driver.ts';
 import { openDriver, openMigratedDriver } from '../ledger/drivers/open-driver.ts';
+import type { Instances } from '../ledger/instances.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { createSqlInstances } from '../ledger/sql-instances.ts';
 import { createSqlLedger } from '../ledger/sql-ledger.ts';
 import type { Outbox, Webhooks } from '../outbox/outbox.ts';
 import { createSqlOutbox } from '../outbox/sql-outbox.ts';
@@ -21,6 +23,7 @@ import { type OpenHotState, openHotState } from './hot-state.ts';
 export interface Stores extends OpenHotState {
   readonly driver: Driver;
   readonly ledger: Ledger;
+  readonly instances: Instances;
   /** As it is stored, never cached, with the environment's admin; without the built-in prices. */
   readonly catalog: CatalogStore;
   readonly outbox: Outbox;
@@ -44,10 +47,11 @@ export async function openStores(
   const driver = await (migrates ? openMigratedDriver(config) : openDriver(config));
   undo.defer(() => driver.close());
   const ledger = createSqlLedger({ driver });
+  const instances = createSqlInstances(driver);
   const stored = withOneNamePerProvider(createSqlCatalog({ db: driver.db }));
   const catalog = withEnvironmentAdmin(stored, config.adminToken);
   const [outbox, webhooks] = [createSqlOutbox(driver.db), createSqlWebhooks(driver.db)];
-  return { ...hot, driver, ledger, catalog, outbox, webhooks };
+  return { ...hot, driver, ledger, instances, catalog, outbox, webhooks };
 }
 
 /** What changes the stores: an admin's calls, and the start. */

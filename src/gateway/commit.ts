@@ -1,7 +1,7 @@
 import { sleep, type Timers, within } from '../domain/clock.ts';
 import { type ErrorCode, Fault } from '../domain/errors.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
-import type { NanoUsd } from '../domain/money.ts';
+import { formatAmount, type NanoUsd } from '../domain/money.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { HoldRef, HotState } from '../hot-state/hot-state.ts';
 import type { Commit, Ledger, Void } from '../ledger/ledger.ts';
@@ -20,6 +20,13 @@ export interface NotCharged {
   readonly kind: 'not_charged';
 }
 
+/** Another process took this one for dead, and charged what was delivered until then as far as it knew. */
+export interface ChargedByAnother {
+  readonly kind: 'charged_by_another';
+}
+
+export type Settled = Charged | NotCharged | ChargedByAnother;
+
 /**
  * Closes open requests in the ledger and then in hot state. Neither a slow nor an absent ledger loses
  * one: each is tried until it is in, and `idle` tells when all are.
@@ -29,12 +36,13 @@ export interface Settlements {
    * Resolves when the ledger has it, however long that takes; hot state hears of it then or soon after.
    * @throws whatever the ledger refuses it with: it then stays PENDING
    */
-  commit(commit: Closing<Commit>): Promise<Charged | NotCharged>;
+  commit(commit: Closing<Commit>): Promise<Settled>;
   void(close: Closing<Void>): Promise<void>;
   /** Resolves when everything that was begun is settled. */
   idle(): Promise<void>;
   /** How many are not settled yet. */
   readonly open: number;
+  isSettling(transactionId: TransactionId): boolean;
 }
 
 /** With the API key, whose limits hot state has too. */
@@ -77,8 +85,13 @@ interface HeldRequest {
   readonly transactionId: TransactionId;
 }
 
+function chargedOtherwise(is: NanoUsd, shouldBe: NanoUsd): string {
+  return `another process has charged ${formatAmount(is)} where ${formatAmount(shouldBe)} was used`;
+}
+
 export function createSettlements({ ledger, hotState, observer, clock }: SettlementsOptions): Settlements {
   const running = new Set<Promise<unknown>>();
+  const settling = new Set<TransactionId>();
 
   function track<T>(settlement: Promise<T>): Promise<T> {
     running.add(settlement);
@@ -101,7 +114,7 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
   }
 
   /** The hold goes only after the ledger has the charge: in between, money is held twice, never free. */
-  async function commit(close: Closing<Commit>): Promise<Charged | NotCharged> {
+  async function commit(close: Closing<Commit>): Promise<Settled> {
     const { traceId } = close;
     const { usage } = close.metered;
     const hold = holdOf(close);
@@ -117,7 +130,13 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
         // An attempt whose answer was lost: the row is there, the projection has to be fetched.
         await project(() => deductNewest(hold, tokens), traceId);
         const { id, amount, balanceAfter } = answer.transaction;
-        return { kind: 'charged', transactionId: id, amount, balanceAfter };
+        if (amount === close.amount) return { kind: 'charged', transactionId: id, amount, balanceAfter };
+        observer.fault(
+          'committing to the ledger',
+          new Error(chargedOtherwise(amount, close.amount)),
+          traceId,
+        );
+        return { kind: 'charged_by_another' };
       }
       case 'already_voided':
       case 'unknown_transaction':
@@ -150,9 +169,19 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
     await untilDone('releasing a hold', close.traceId, () => hotState.release(holdOf(close)));
   }
 
+  async function only<T>(id: TransactionId, settlement: () => Promise<T>): Promise<T> {
+    settling.add(id);
+    try {
+      return await settlement();
+    } finally {
+      settling.delete(id);
+    }
+  }
+
   return {
-    commit: (close) => track(commit(close)),
-    void: (close) => track(voidPending(close)),
+    commit: (close) => track(only(close.transactionId, () => commit(close))),
+    void: (close) => track(only(close.transactionId, () => voidPending(close))),
+    isSettling: (transactionId) => settling.has(transactionId),
     idle: async () => {
       while (running.size > 0) await Promise.allSettled(running);
     },

@@ -1,5 +1,7 @@
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
 import type { Clock, Timers } from '../domain/clock.ts';
+import type { Lease } from '../ledger/instances.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import type { Settlements } from './commit.ts';
 import type { Forwarded } from './forward.ts';
 import type { GrowingHold } from './growing-hold.ts';
@@ -16,6 +18,8 @@ export interface ExchangeOptions extends MeterOptions, OtherPricesOptions {
   readonly rememberedInput: RememberedInput;
   readonly hiddenOutput: HiddenOutput;
   readonly settlements: Settlements;
+  readonly checkpoints: Checkpoints;
+  readonly lease: Lease;
   /** The largest answer, not a stream, that is read before it is passed on. */
   readonly maxAnswerBytes: number;
   /** How long a finished answer waits for a ledger that is away. */

@@ -8,6 +8,7 @@ import { type Relayed, relayStream } from './relay.ts';
 import { startAnswer } from './respond.ts';
 import { commitPriced, type Ending, price, settle, voidIt } from './settle.ts';
 import { createStreamCover, type StreamCover } from './stream-cover.ts';
+import { StreamDelivery, undelivered } from './stream-delivery.ts';
 import { brokenOff, stalled, timedOut, unavailable, uncovered } from './upstream-refusals.ts';
 
 /** Upstream streams: its events go on as they come, and the closing one after the commit. */
@@ -16,23 +17,14 @@ export async function finishStream(
   response: UpstreamResponse,
   options: ExchangeOptions,
 ): Promise<Refusal | null> {
-  const { dialect, request, client, forwarded, signal, open } = exchange;
+  const { dialect, request, client, forwarded, open } = exchange;
   const follower = dialect.followStream({
     quirks: forwarded.target.upstream.quirks,
     request,
     contentType: contentTypeOf(response),
   });
   const start = () => startAnswer(exchange, response, {});
-  const cover = coverOf(exchange, options);
-  const relayed = await relayStream({
-    response,
-    follower,
-    cover,
-    client,
-    signal,
-    clock: options.clock,
-    start,
-  });
+  const relayed = await deliver(exchange, { response, follower, start }, options);
   const { outcome, complete, heldBack, started, ended, fault } = relayed;
   if (fault !== null) options.observer.fault('relaying a stream', fault, open.traceId);
   const reading = ended === null ? follower.reading() : ended.delivered;
@@ -48,6 +40,31 @@ export async function finishStream(
   if (complete && refused === null) client.end(Buffer.concat(heldBack));
   else client.end(follower.errorEnd(why));
   return null;
+}
+
+interface Delivering {
+  readonly response: UpstreamResponse;
+  readonly follower: StreamFollower;
+  start(): void;
+}
+
+/** Passes it on, with checkpoints from its first byte to its end. */
+async function deliver(
+  exchange: Exchange,
+  { response, follower, start }: Delivering,
+  options: ExchangeOptions,
+): Promise<Relayed> {
+  const { client, signal } = exchange;
+  const delivery = new StreamDelivery({ exchange, follower, cover: coverOf(exchange, options) }, options);
+  const begin = () => {
+    start();
+    delivery.begin();
+  };
+  const { cover, mayDeliver } = delivery;
+  const passing = { cover, mayDeliver, clock: options.clock, start: begin };
+  const relayed = await relayStream({ response, follower, client, signal, ...passing });
+  delivery.end();
+  return relayed;
 }
 
 function coverOf({ open, hold, request, forwarded }: Exchange, options: ExchangeOptions): StreamCover {
@@ -93,8 +110,7 @@ async function settleCovered(
   if (end.complete) options.hiddenOutput.learn(forwarded.target.route.upstreamModel, end.reading);
   const refused = end.complete ? await hold.cover(priced.charged.amount) : null;
   if (refused === null) {
-    await commitPriced(exchange, priced, options);
-    return null;
+    return undelivered(await commitPriced(exchange, priced, options), exchange, options);
   }
   const outcome = client.gone.aborted ? 'client_gone' : 'balance_exhausted';
   const reading = { ...end.reading, usage: null, otherModels: [], error: refused.code };

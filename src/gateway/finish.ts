@@ -15,6 +15,7 @@ import {
   uncovered,
   unreadable,
   unreadableAnswer,
+  voidedByAnother,
 } from './upstream-refusals.ts';
 
 /** What upstream's answer becomes: one end of the request, and the answer of the client. */
@@ -102,6 +103,8 @@ async function finishAnswer(
     }
   }
   const settled = await commitPriced(exchange, priced, options);
+  // It was taken for an orphan of which nothing was delivered, and so it is now.
+  if (settled?.kind === 'not_charged') return voidedByAnother;
   sendWhole(exchange, response, body, amountHeaders(settled));
   return null;
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { loadTenant, losableHotState, quotaProjection } from '../../test/support/hot-state.ts';
 import { until } from '../../test/support/pipeline.ts';
+import { quietObserver } from '../../test/support/quiet-observer.ts';
 import { systemClock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
@@ -89,9 +90,8 @@ async function setUp({
     periodDay,
   } as unknown as OpenRequest;
   const observer = {
+    ...quietObserver,
     fault: (_: string, error: unknown) => faults.push(error),
-    requestEnded: () => undefined,
-    tokensCompared: () => undefined,
   };
   return {
     ...losable,

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type CorpusRecord, readCorpus } from '../../test/support/corpus.ts';
 import { costsLessInTheEnd } from '../../test/support/falling-streams.ts';
+import { quietObserver } from '../../test/support/quiet-observer.ts';
 import { anthropicMessages } from '../dialects/anthropic-messages/index.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
 import { geminiGenerate } from '../dialects/gemini-generate/index.ts';
@@ -19,8 +20,7 @@ const prices: PriceList = {
   rates: { input: parseRate('2.5', 1_000_000), output: parseRate('10', 1_000_000) },
 };
 const observer = {
-  requestEnded: () => undefined,
-  tokensCompared: () => undefined,
+  ...quietObserver,
   fault: (what: string, error: unknown) => {
     throw new Error(what, { cause: error });
   },

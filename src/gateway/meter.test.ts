@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { quietObserver } from '../../test/support/quiet-observer.ts';
 import { type AnswerReading, type DialectRequest, nothingSaid } from '../dialects/dialect.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { CountedByProvider, Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -40,11 +41,7 @@ const broken: Tokenizer = {
   count: () => Promise.reject(new Error('the thread died')),
 };
 
-const observer = {
-  requestEnded: () => undefined,
-  tokensCompared: () => undefined,
-  fault: () => undefined,
-};
+const observer = quietObserver;
 
 function metered(
   usage: Usage | null,

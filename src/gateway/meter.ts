@@ -13,7 +13,7 @@ import type { Observer } from '../observability/observer.ts';
 import type { Countable, CountedByProvider, Tokenizer } from '../tokenizer/tokenizer.ts';
 
 export interface MeterOptions {
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: Pick<Tokenizer, 'count' | 'learn'>;
   readonly observer: Observer;
 }
 

@@ -34,6 +34,8 @@ export interface OpenRequest {
   readonly terms: TenantTerms;
   /** Limits of money and of requests a day and a month deny nothing. */
   readonly observe: boolean;
+  /** The instance of this process that opened it. */
+  readonly owner: InstanceId;
 }
 
 export interface OpenPendingOptions {
@@ -43,7 +45,6 @@ export interface OpenPendingOptions {
   readonly settlements: Settlements;
   readonly observer: Observer;
   readonly clock: Clock & Timers;
-  readonly owner: InstanceId;
   /** No request is open for longer: whoever finds its PENDING row later may settle it. */
   readonly pendingTtlMs: number;
 }
@@ -143,7 +144,7 @@ const neverBegun: UsageRecord = {
   timeToFirstByteMs: null,
 };
 
-function draftOf(open: OpenRequest, { clock, owner, pendingTtlMs }: OpenPendingOptions): PendingDraft {
+function draftOf(open: OpenRequest, { pendingTtlMs }: OpenPendingOptions): PendingDraft {
   return {
     id: open.transactionId,
     tenantId: open.tenantId,
@@ -160,7 +161,7 @@ function draftOf(open: OpenRequest, { clock, owner, pendingTtlMs }: OpenPendingO
     inputPrice: open.prices.rates.input ?? null,
     outputPrice: open.prices.rates.output ?? null,
     periodDay: open.periodDay,
-    expiresAtMs: clock.now() + pendingTtlMs,
-    owner,
+    ttlMs: pendingTtlMs,
+    owner: open.owner,
   };
 }

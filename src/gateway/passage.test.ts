@@ -73,6 +73,7 @@ async function relay(stream: Buffer, sizes: readonly number[], hold: GrowingHold
       },
     }),
     cancelled: new Promise(() => undefined),
+    mayDeliver: () => null,
     send: async (bytes) => {
       sent.push(...bytes);
     },

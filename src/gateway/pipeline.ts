@@ -2,15 +2,10 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { ClientCall, Dialect, DialectRequest } from '../dialects/dialect.ts';
 import type { Clock, Timers } from '../domain/clock.ts';
 import { type Refusal, refusalOf } from '../domain/errors.ts';
-import {
-  hashRequest,
-  type IdSource,
-  type InstanceId,
-  type RequestHash,
-  type TransactionId,
-} from '../domain/ids.ts';
+import { hashRequest, type IdSource, type RequestHash, type TransactionId } from '../domain/ids.ts';
 import { withoutSecrets } from '../domain/secret-parameters.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
+import type { Lease } from '../ledger/instances.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -18,6 +13,7 @@ import type { UpstreamClient } from '../upstream/upstream.ts';
 import { admit } from './admit.ts';
 import { type Authenticated, authenticate } from './authenticate.ts';
 import { calledLimits } from './called-limits.ts';
+import { type Checkpoints, createCheckpoints } from './checkpoints.ts';
 import { createSettlements, type Settlements } from './commit.ts';
 import { HiddenOutput } from './hidden-output.ts';
 import { holdPlan, type OverdraftPolicy } from './hold-size.ts';
@@ -48,7 +44,8 @@ export interface PipelineOptions {
   readonly newId: IdSource;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  readonly owner: InstanceId;
+  /** What this process opens is its own as long as its lease is valid. */
+  readonly lease: Lease;
   /** Whether limits of money and of requests a day and a month deny, where the tenant's terms don't say. */
   readonly blockOnInsufficient?: boolean;
   /** For tenants whose terms don't say. */
@@ -68,6 +65,8 @@ export interface Pipeline {
   idle(): Promise<void>;
   /** Requests that are being answered, and settlements that go on behind them. */
   readonly inFlight: number;
+  /** Whether a transaction is being worked on here. */
+  isRunning(transactionId: TransactionId): boolean;
 }
 
 type Options = Required<PipelineOptions> & {
@@ -75,6 +74,9 @@ type Options = Required<PipelineOptions> & {
   readonly tenants: TenantLoader;
   readonly rememberedInput: RememberedInput;
   readonly hiddenOutput: HiddenOutput;
+  readonly checkpoints: Checkpoints;
+  /** Open here. */
+  readonly running: Set<TransactionId>;
 };
 
 export function createPipeline(given: PipelineOptions): Pipeline {
@@ -91,6 +93,8 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     tenants: createTenantLoader(given),
     rememberedInput: new RememberedInput(),
     hiddenOutput: new HiddenOutput(),
+    checkpoints: createCheckpoints(given),
+    running: new Set(),
   };
   const serving = new Set<Promise<void>>();
   return {
@@ -103,6 +107,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
       while (serving.size > 0) await Promise.allSettled(serving);
       await settlements.idle();
     },
+    isRunning: (transactionId) => options.running.has(transactionId) || settlements.isSettling(transactionId),
     get inFlight() {
       return serving.size + settlements.open;
     },
@@ -170,7 +175,14 @@ async function answer(
 
   const transactionId = options.newId() as TransactionId;
   const asked = { incoming, client, progress, trace, caller, request, resolved, transactionId };
-  return await inSession({ ...apiKey, transactionId, headers, client }, options, () => bill(asked, options));
+  options.running.add(transactionId);
+  try {
+    return await inSession({ ...apiKey, transactionId, headers, client }, options, () =>
+      bill(asked, options),
+    );
+  } finally {
+    options.running.delete(transactionId);
+  }
 }
 
 /** A request that costs something, and that is in order. */
@@ -244,6 +256,7 @@ async function bill(asked: BillableRequest, options: Options): Promise<Refusal |
     prices,
     terms,
     observe,
+    owner: options.lease.owner,
   };
   const { clampedOutput } = admission;
   const { fromClient } = trace;

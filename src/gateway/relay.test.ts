@@ -9,6 +9,7 @@ const delta = (content: string) => `data: {"choices":[{"index":0,"delta":{"conte
 const done = 'data: [DONE]\n\n';
 const finished = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n';
 
+const mayDeliver = () => null;
 const coversAll = { passes: () => true, look: () => null };
 
 /** Relays what `body` brings; the client is told to be gone by the body where a test says so. */
@@ -28,6 +29,7 @@ async function relay(body: (client: RecordedClient) => AsyncIterable<string>) {
     client,
     signal,
     clock: systemClock,
+    mayDeliver,
     start,
   });
   return { client, follower, ...relayed, heldBack: Buffer.concat(relayed.heldBack).toString() };
@@ -116,6 +118,7 @@ describe('a relayed stream', () => {
       client,
       signal: cancelled.signal,
       clock: systemClock,
+      mayDeliver,
       start: () => client.start({ kind: 'upstream', status: 200, headers: {} }),
     });
     await new Promise((resolve) => setImmediate(resolve));

@@ -2,7 +2,7 @@ import type { StreamFollower } from '../dialects/dialect.ts';
 import { sleep, type Timers } from '../domain/clock.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
-import { type EndedHere, Passage } from './passage.ts';
+import { type EndedHere, Passage, type PassageOptions } from './passage.ts';
 import type { Client } from './request.ts';
 import type { StreamCover } from './stream-cover.ts';
 
@@ -14,6 +14,7 @@ export interface Relaying {
   /** Aborted when the exchange is cancelled: a client that doesn't read is then not waited for. */
   readonly signal: AbortSignal;
   readonly clock: Timers;
+  readonly mayDeliver: PassageOptions['mayDeliver'];
   /** Sends the head; called once, right before the first byte. */
   start(): void;
 }
@@ -26,7 +27,7 @@ export interface Relayed {
   readonly heldBack: readonly Buffer[];
   /** Whether the client was sent anything. */
   readonly started: boolean;
-  /** Where the rest was not covered. */
+  /** Where the rest must not be delivered. */
   readonly ended: EndedHere | null;
   /** What broke on our side; null where upstream or the client ended it. */
   readonly fault: unknown;
@@ -40,7 +41,7 @@ const maxTrailingBytes = 64 * 1024;
 
 /** Passes a stream on as it arrives, and holds back what would make the client take it as complete. */
 export async function relayStream(relaying: Relaying): Promise<Relayed> {
-  const { response, follower, cover, client, signal, clock, start } = relaying;
+  const { response, follower, cover, client, signal, clock, mayDeliver, start } = relaying;
   let started = false;
   const cancelled = aborted(signal);
   const send = async (bytes: readonly Buffer[]) => {
@@ -53,14 +54,13 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
     // Not reading on is what slows upstream down to the client's pace.
     if (!written) await Promise.race([client.drained(), cancelled]);
   };
-  const passage = new Passage({ follower, cover, cancelled, send });
+  const passage = new Passage({ follower, cover, cancelled, mayDeliver, send });
   try {
     for await (const chunk of untilClosed(response.body, follower, clock)) {
       const ended = await passage.pass(chunk);
       if (ended === null) continue;
-      const outcome = ended.refused === null ? 'timeout' : 'balance_exhausted';
       return {
-        outcome: client.gone.aborted ? 'client_gone' : outcome,
+        outcome: client.gone.aborted ? 'client_gone' : ended.outcome,
         complete: false,
         heldBack: [],
         started,

@@ -1,13 +1,13 @@
 import { formatAmount } from '../domain/money.ts';
 import type { UpstreamResponse } from '../upstream/upstream.ts';
-import type { Charged, NotCharged } from './commit.ts';
+import type { Settled } from './commit.ts';
 import type { Exchange } from './exchange.ts';
 import { headersForClient } from './headers.ts';
 import { isJson } from './relay.ts';
 import type { ResponseHeaders } from './request.ts';
 
 /** What it cost, where that is known in time. */
-export function amountHeaders(settled: Charged | NotCharged | null): ResponseHeaders {
+export function amountHeaders(settled: Settled | null): ResponseHeaders {
   if (settled?.kind !== 'charged') return {};
   return {
     'x-billing-amount': formatAmount(settled.amount),

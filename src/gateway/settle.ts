@@ -7,7 +7,8 @@ import { type PriceList, unitMultiplierPpm } from '../domain/pricing.ts';
 import { receiptOf } from '../domain/receipt.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { addUsage, inputTokens, type MeteredUsage, outputTokens, type Usage } from '../domain/usage.ts';
-import type { Charged, NotCharged } from './commit.ts';
+import type { Commit } from '../ledger/ledger.ts';
+import type { Closing, Settled } from './commit.ts';
 import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { meter } from './meter.ts';
 import { costPrices, type PricedModelUsage, pricesOfOthers } from './other-prices.ts';
@@ -34,7 +35,7 @@ export async function settle(
   exchange: Exchange,
   ending: Ending,
   options: ExchangeOptions,
-): Promise<Charged | NotCharged | null> {
+): Promise<Settled | null> {
   return await commitPriced(exchange, await price(exchange, ending, options), options);
 }
 
@@ -70,14 +71,25 @@ export async function price(
 
 /** Commits; waits for the ledger, but not for longer than the client should. */
 export async function commitPriced(
+  exchange: Exchange,
+  priced: Priced,
+  options: ExchangeOptions,
+): Promise<Settled | null> {
+  const { forwarded, progress } = exchange;
+  const { ending, metered, charged } = priced;
+  const commit = options.settlements.commit(closingOf(exchange, priced));
+  progress.committed(ending.outcome, forwarded.target.upstream.provider, metered, charged);
+  return await within(options.clock, commit, options.commitWaitMs);
+}
+
+/** What is to be committed. */
+export function closingOf(
   { open, forwarded, progress }: Exchange,
   { ending, metered, charged, costAmount }: Priced,
-  options: ExchangeOptions,
-): Promise<Charged | NotCharged | null> {
+): Closing<Commit> {
   const { outcome, reading } = ending;
-  const { upstream } = forwarded.target;
   const { statedCost, reported } = reading;
-  const commit = options.settlements.commit({
+  return {
     tenantId: open.tenantId,
     apiKeyId: open.apiKeyId,
     traceId: open.traceId,
@@ -87,11 +99,9 @@ export async function commitPriced(
     costAmount,
     rates: charged.rates,
     receipt: receiptOf(charged, { statedCost, reported: keptUsage(reported) }),
-    provider: upstream.provider,
+    provider: forwarded.target.upstream.provider,
     record: progress.record(outcome, reading.finishReason, reading.error),
-  });
-  progress.committed(outcome, upstream.provider, metered, charged);
-  return await within(options.clock, commit, options.commitWaitMs);
+  };
 }
 
 /** A price that can't be looked up in this time is gone without: the commit waits for it. */

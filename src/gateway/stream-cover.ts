@@ -29,7 +29,7 @@ export interface StreamCoverOptions {
   readonly upstreamModel: string;
   readonly prices: PriceList;
   readonly multiplierPpm: bigint;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: Pick<Tokenizer, 'count'>;
   readonly onFault: (error: unknown) => void;
 }
 

@@ -30,6 +30,19 @@ export const unreadableAnswer = refusal(
   "The provider's answer is not JSON, so it could not be metered. It was not passed on, and nothing was charged.",
 );
 
+export const lostTouch = refusal(
+  'LEDGER_UNAVAILABLE',
+  'The gateway could not reach its ledger for too long. What was delivered until then is charged; try again.',
+);
+export const closedByAnother = refusal(
+  'LEDGER_UNAVAILABLE',
+  'The gateway stood still for too long, and this request was closed meanwhile. What was charged for it is in the ledger.',
+);
+export const voidedByAnother = refusal(
+  'LEDGER_UNAVAILABLE',
+  'The gateway stood still for too long, and this request was closed meanwhile. Nothing was charged; try again.',
+);
+
 /** What the client is told where none of the answer was delivered, since it costs more than is held for it. */
 export function uncovered({ code }: Refusal): Refusal {
   return code === 'QUOTA_BALANCE_EXCEEDED'

@@ -34,7 +34,8 @@ export interface PendingDraft {
   readonly outputPrice: Rate | null;
   /** ISO date in the tenant's time zone; the request counts in this day and its month. */
   readonly periodDay: string;
-  readonly expiresAtMs: number;
+  /** From its opening on, by the ledger's clock: those of the processes may differ. */
+  readonly ttlMs: number;
   readonly owner: InstanceId;
 }
 
@@ -102,6 +103,26 @@ export interface AlreadyVoided {
 
 export interface UnknownTransaction {
   readonly kind: 'unknown_transaction';
+}
+
+/** All of a commit but whose it is. */
+export type CheckpointedClosing = Omit<Commit, 'tenantId' | 'traceId' | 'transactionId'>;
+
+/** What the caller's own pending is to be charged if its process dies now. */
+export interface Checkpoint {
+  readonly tenantId: TenantId;
+  readonly traceId: TraceId;
+  readonly transactionId: TransactionId;
+  readonly closing: CheckpointedClosing;
+}
+
+export interface Checkpointed {
+  readonly kind: 'checkpointed';
+}
+
+/** It isn't PENDING: somebody has closed it. Nothing was written. */
+export interface NotOpen {
+  readonly kind: 'not_open';
 }
 
 export interface Void {
@@ -227,12 +248,6 @@ export interface CounterReset {
   readonly apiKeyQuotas: readonly ApiKeyQuotaName[];
 }
 
-export interface GatewayInstance {
-  readonly id: InstanceId;
-  readonly host: string;
-  readonly pid: number;
-}
-
 export interface TransactionFilter {
   readonly tenantId?: TenantId;
   readonly status?: TransactionStatus;
@@ -256,6 +271,8 @@ export interface Ledger {
   createPending(draft: PendingDraft): Promise<Created | Duplicate | Conflict | UnknownTenant>;
   commitPending(commit: Commit): Promise<Committed | AlreadyCommitted | AlreadyVoided | UnknownTransaction>;
   voidPending(close: Void): Promise<Voided | AlreadyCommitted | AlreadyVoided | UnknownTransaction>;
+  /** The last one stands. Whoever finds the pending without its process commits what it says. */
+  checkpoint(checkpoint: Checkpoint): Promise<Checkpointed | NotOpen>;
   deduct(deduction: Deduction): Promise<PostedNow | Duplicate | Conflict | UnknownTenant>;
   credit(topUp: TopUp): Promise<PostedNow | Duplicate | Conflict | UnknownTenant>;
   reverse(
@@ -276,8 +293,6 @@ export interface Ledger {
   snapshot(tenantId: TenantId): Promise<TenantAccount | UnknownTenant>;
   findByTrace(tenantId: TenantId, traceId: TraceId): Promise<Transaction | undefined>;
   findById(id: TransactionId): Promise<Transaction | undefined>;
-  /** Says durably that this process lives: a ledger that can't take it can't take anything. */
-  heartbeat(instance: GatewayInstance): Promise<void>;
   /** Newest first. */
   list(filter: TransactionFilter): Promise<readonly Transaction[]>;
 }

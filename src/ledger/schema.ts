@@ -225,5 +225,9 @@ export interface Schema {
     pid: number;
     started_at: Timestamp;
     heartbeat_at: Timestamp;
+    place: string | null;
+    beat: string;
+    ended_at: Timestamp | null;
+    settled_at: Timestamp | null;
   };
 }

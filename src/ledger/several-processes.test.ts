@@ -84,7 +84,7 @@ function drafts(count: number): readonly PendingDraft[] {
       inputPrice: null,
       outputPrice: null,
       periodDay: at,
-      expiresAtMs: Date.now() + 60_000,
+      ttlMs: 60_000,
       owner: 'instance' as InstanceId,
     };
   });

@@ -30,6 +30,7 @@ import {
 import type { Schema } from './schema.ts';
 import { readStatements } from './sql/statements.ts';
 import {
+  checkpointWriter,
   commitWriter,
   decodePosted,
   findByTraces,
@@ -78,6 +79,7 @@ export function createSqlLedger(options: SqlLedgerOptions): Ledger {
   const pendings = pendingWriter(access);
   const commits = commitWriter(access);
   const voids = voidWriter(access);
+  const checkpoints = checkpointWriter(access);
   const posts = postWriter(access);
 
   const findById = async (id: TransactionId) => {
@@ -93,6 +95,7 @@ export function createSqlLedger(options: SqlLedgerOptions): Ledger {
     createPending: (draft) => lanes.submit(pendings, draft),
     commitPending: (commit) => lanes.submit(commits, commit),
     voidPending: (close) => lanes.submit(voids, close),
+    checkpoint: (checkpoint) => lanes.submit(checkpoints, checkpoint),
     deduct: (deduction) => lanes.submit(posts, { ...deduction, type: 'CHARGE' }),
     credit: (topUp) =>
       lanes.submit(posts, { ...topUp, apiKeyId: null, metered: null, model: null, periodDay: null }),
@@ -162,9 +165,6 @@ export function createSqlLedger(options: SqlLedgerOptions): Ledger {
     findByTrace: async (tenantId, traceId) =>
       (await findByTraces(access, [{ tenantId, traceId }])).values().next().value,
     findById,
-    heartbeat: async ({ id, host, pid }) => {
-      await driver.query(statements.heartbeat, [id, host, pid]);
-    },
     list: async (filter) => (await listRows(driver.db, filter)).map(decodeTransaction),
   };
 }

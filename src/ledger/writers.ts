@@ -4,17 +4,21 @@ import { encodePriceList } from '../domain/price-list-json.ts';
 import { encodeReceipt } from '../domain/receipt.ts';
 import type { Transaction, UsageRecord } from '../domain/transaction.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
+import { encodeCheckpoint } from './checkpoint-json.ts';
 import type { Driver } from './drivers/driver.ts';
 import type { BatchWriter } from './group-commit.ts';
 import type {
   AlreadyCommitted,
   AlreadyVoided,
+  Checkpoint,
+  Checkpointed,
   Commit,
   Committed,
   Conflict,
   Created,
   Deduction,
   Duplicate,
+  NotOpen,
   PendingDraft,
   PostedNow,
   TopUp,
@@ -101,7 +105,7 @@ export function pendingWriter(
           (draft) => priceParameter(draft.inputPrice),
           (draft) => priceParameter(draft.outputPrice),
           (draft) => draft.periodDay,
-          (draft) => draft.expiresAtMs,
+          (draft) => draft.ttlMs,
           (draft) => draft.owner,
           (draft) => draft.multiplierPpm.toString(),
           (draft) => draft.holdTokens,
@@ -230,6 +234,30 @@ export function voidWriter(access: Access): BatchWriter<Void, Voided | ClosedBef
         closed.has(close.transactionId)
           ? { kind: 'voided' }
           : closedBefore(before.get(keyOf(close)), close.transactionId),
+      );
+    },
+  };
+}
+
+export function checkpointWriter(access: Access): BatchWriter<Checkpoint, Checkpointed | NotOpen> {
+  return {
+    tenantOf,
+    identityOf,
+    // The next one comes in a few seconds.
+    refusedWhenFull: true,
+    write: async (checkpoints) => {
+      const rows = await access.driver.query<{ id: string }>(
+        access.statements.checkpoint,
+        columns<Checkpoint>(
+          checkpoints,
+          tenantOf,
+          ({ transactionId }) => transactionId,
+          ({ closing }) => JSON.stringify(encodeCheckpoint(closing)),
+        ),
+      );
+      const written = new Set<string>(rows.map((row) => row.id));
+      return checkpoints.map(({ transactionId }) =>
+        written.has(transactionId) ? { kind: 'checkpointed' } : { kind: 'not_open' },
       );
     },
   };

@@ -42,6 +42,8 @@ export function createLogObserver(log: Logger): Observer & LedgerObserver {
       const times = { waited_ms: thousandths(waitedMs), write_ms: thousandths(writeMs) };
       log.trace({ size, failed, ...times, queue_length: queueLength }, 'batch written');
     },
+    orphanSettled: (traceId, isCharged) =>
+      log.warn({ trace_id: traceId, charged: isCharged }, 'settled what a process that died had left open'),
     fault: (what, error, traceId) => log.error({ err: error, trace_id: traceId }, what),
   };
 }

@@ -58,6 +58,8 @@ export interface Observer {
   requestEnded(summary: RequestSummary): void;
   /** Our count of a stream that its provider counted too; of a sample of such streams. */
   tokensCompared(accuracy: TokenAccuracy): void;
+  /** What a process that died had left open was closed: to its last checkpoint, or without a charge. */
+  orphanSettled(traceId: TraceId, isCharged: boolean): void;
   /** Something broke that the request survived, or that ended it. */
   fault(what: string, error: unknown, traceId: TraceId | null): void;
 }

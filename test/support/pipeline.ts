@@ -32,6 +32,7 @@ import { createLearningTokenizer } from '../../src/tokenizer/learning-tokenizer.
 import { createThreadedTokenizer } from '../../src/tokenizer/threaded-tokenizer.ts';
 import { createUndiciClient } from '../../src/upstream/undici-client.ts';
 import type { UpstreamClient } from '../../src/upstream/upstream.ts';
+import { quietObserver } from './quiet-observer.ts';
 import { newDataDir } from './template.ts';
 
 export interface TestTenant {
@@ -129,14 +130,13 @@ export async function openParts(clock: Clock & Timers = systemClock): Promise<Te
         readCredential: (stored) => stored,
         tokenizer,
         observer: {
-          requestEnded: () => undefined,
-          tokensCompared: () => undefined,
+          ...quietObserver,
           fault: (what, error) => faults.push(`${what}: ${(error as Error).message}`),
         },
         clock,
         newId: randomUUIDv7,
         random: Math.random,
-        owner: 'test' as InstanceId,
+        lease: { owner: 'test' as InstanceId, isValid: () => true, renewed: async () => true },
         ...changes,
       }),
     addTenant: async (balance = '100') => {

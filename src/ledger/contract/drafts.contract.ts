@@ -45,7 +45,7 @@ export function draftFor(tenantId: TenantId, changes: Partial<PendingDraft> = {}
     inputPrice: parseRate('0.001', 1000),
     outputPrice: parseRate('0.002', 1000),
     periodDay: day,
-    expiresAtMs: Date.now() + 60_000,
+    ttlMs: 60_000,
     owner: 'instance-1' as InstanceId,
     ...changes,
   };

@@ -1,6 +1,5 @@
-import { randomUUIDv7 } from 'node:crypto';
 import { expect, it } from 'vitest';
-import type { InstanceId, TenantId } from '../../domain/ids.ts';
+import type { TenantId } from '../../domain/ids.ts';
 import type { Transaction } from '../../domain/transaction.ts';
 import { commitOf, deductionFor, draftFor, topUpFor, voidOf } from './drafts.contract.ts';
 import type { GivenLedger } from './given-ledger.contract.ts';
@@ -38,17 +37,5 @@ export function contractOfReading(given: GivenLedger): void {
     }
     expect(seen).toEqual(all);
     expect(seen).toHaveLength(10);
-  });
-
-  it('knows which processes live, by their last heartbeat', async () => {
-    const instance = { id: `instance-${randomUUIDv7()}` as InstanceId, host: 'here', pid: 7 };
-    await given.ledger.heartbeat(instance);
-    await given.ledger.heartbeat(instance);
-    const rows = await given.driver.db
-      .selectFrom('gateway_instance')
-      .select(['host', 'pid'])
-      .where('id', '=', instance.id)
-      .execute();
-    expect(rows).toEqual([{ host: 'here', pid: 7 }]);
   });
 }

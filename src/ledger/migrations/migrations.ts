@@ -7,6 +7,7 @@ import * as pricing from './0003-pricing.ts';
 import * as limits from './0004-limits.ts';
 import * as apiKeyQuotas from './0005-api-key-quotas.ts';
 import * as warnings from './0006-warnings.ts';
+import * as instances from './0007-instances.ts';
 
 /** Numbered and only added to: what has run somewhere is never edited. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -16,6 +17,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0004-limits': limits,
   '0005-api-key-quotas': apiKeyQuotas,
   '0006-warnings': warnings,
+  '0007-instances': instances,
 };
 
 /** The schema's version that this code is written for. */

@@ -5,7 +5,7 @@
 --   $5 request_hash text  $6 hold_amount, currency units              $7 currency text
 --   $8 provider text      $9 model text         $10 rates, jsonb as text
 --   $11 input_price and $12 output_price, currency units per 1,000,000 tokens, or null
---   $13 period_day date   $14 expires_at, milliseconds since the epoch  $15 owner text
+--   $13 period_day date   $14 ttl_ms, milliseconds from now to its expiry  $15 owner text
 --   $16 multiplier_ppm int8  $17 hold_tokens int8
 --
 -- Result: a row {id} per item that was written. An item without a row: its trace id exists, or its
@@ -18,7 +18,7 @@ WITH item AS (
     $16::bigint[], $17::bigint[]
   ) AS i (
     tenant_id, id, api_key_id, trace_id, request_hash, hold_amount, currency, provider,
-    model, rates, input_price, output_price, period_day, expires_at, owner, multiplier_ppm,
+    model, rates, input_price, output_price, period_day, ttl_ms, owner, multiplier_ppm,
     hold_tokens
   )
 )
@@ -30,7 +30,7 @@ INSERT INTO billing_transaction (
 SELECT
   i.tenant_id, i.id, i.api_key_id, i.trace_id, 'CHARGE', 'PENDING', i.request_hash, i.hold_amount,
   i.currency, i.provider, i.model, i.rates::jsonb, i.input_price, i.output_price, i.period_day,
-  to_timestamp(i.expires_at / 1000.0), i.owner, i.multiplier_ppm,
+  now() + i.ttl_ms * interval '1 millisecond', i.owner, i.multiplier_ppm,
   i.hold_tokens
 FROM item i
 JOIN tenant t ON t.tenant_id = i.tenant_id

@@ -12,7 +12,7 @@ export interface Statements {
   readonly resetCounters: string;
   readonly findByTrace: string;
   readonly snapshot: string;
-  readonly heartbeat: string;
+  readonly checkpoint: string;
 }
 
 const include = /^ *-- include (\S+)$/gm;
@@ -35,6 +35,25 @@ export function readStatements(): Statements {
     resetCounters: read('reset-counters'),
     findByTrace: read('find-by-trace'),
     snapshot: read('snapshot'),
-    heartbeat: read('heartbeat'),
+    checkpoint: read('checkpoint'),
+  };
+}
+
+/** Of the gateway's processes. */
+export interface InstanceStatements {
+  readonly beat: string;
+  readonly unsettledInstances: string;
+  readonly endInstance: string;
+  readonly settleInstances: string;
+  readonly orphans: string;
+}
+
+export function readInstanceStatements(): InstanceStatements {
+  return {
+    beat: read('beat'),
+    unsettledInstances: read('unsettled-instances'),
+    endInstance: read('end-instance'),
+    settleInstances: read('settle-instances'),
+    orphans: read('orphans'),
   };
 }

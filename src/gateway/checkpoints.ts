@@ -1,0 +1,95 @@
+import type { Clock, Timers } from '../domain/clock.ts';
+import type { TraceId } from '../domain/ids.ts';
+import type { Checkpoint, Ledger } from '../ledger/ledger.ts';
+import type { Observer } from '../observability/observer.ts';
+
+/** A stream of which something was delivered, and that goes on. */
+export interface FollowedStream {
+  readonly traceId: TraceId;
+  /** What it is to be charged if it breaks off now; null while that is open: what was taken last isn't delivered yet. */
+  closing(): Promise<Checkpoint | null>;
+  /** Told that somebody else has closed it. */
+  wasClosed(): void;
+}
+
+export interface Checkpoints {
+  /** From the first byte on; what it returns ends it, before the stream is closed. */
+  follow(stream: FollowedStream): () => void;
+}
+
+export interface CheckpointsOptions {
+  readonly ledger: Pick<Ledger, 'checkpoint'>;
+  readonly observer: Observer;
+  readonly clock: Clock & Timers;
+}
+
+/** All that are due are looked at together, so that they share a statement. */
+const lookEveryMs = 500;
+/** A stream that is over before needs none. */
+const firstAfterMs = 1_000;
+/** With the time until the next look, and that of writing it, it is 5 s. */
+const againAfterMs = 4_000;
+
+interface Followed {
+  readonly stream: FollowedStream;
+  dueAtMs: number;
+  isBusy: boolean;
+  hasFailed: boolean;
+}
+
+/** Writes down what streams would be charged, so that a process that dies takes a few seconds of each with it at most. */
+export function createCheckpoints(options: CheckpointsOptions): Checkpoints {
+  const { clock } = options;
+  const all = new Set<Followed>();
+  let isLooking = false;
+
+  const lookLater = () => {
+    if (isLooking || all.size === 0) return;
+    isLooking = true;
+    clock.after(lookEveryMs, () => {
+      isLooking = false;
+      const nowMs = clock.monotonic();
+      for (const one of all) if (!one.isBusy && one.dueAtMs <= nowMs) void write(one, all, options);
+      lookLater();
+    });
+  };
+
+  return {
+    follow: (stream) => {
+      const followed = {
+        stream,
+        dueAtMs: clock.monotonic() + firstAfterMs,
+        isBusy: false,
+        hasFailed: false,
+      };
+      all.add(followed);
+      lookLater();
+      return () => all.delete(followed);
+    },
+  };
+}
+
+/** One that fails is written with what has come until the next look. */
+async function write(
+  one: Followed,
+  all: Set<Followed>,
+  { ledger, observer, clock }: CheckpointsOptions,
+): Promise<void> {
+  const { stream } = one;
+  const begunAtMs = clock.monotonic();
+  one.isBusy = true;
+  try {
+    const checkpoint = await stream.closing();
+    // What is being closed now needs none any more.
+    if (checkpoint === null || !all.has(one)) return;
+    const { kind } = await ledger.checkpoint(checkpoint);
+    one.dueAtMs = begunAtMs + againAfterMs;
+    if (kind === 'not_open' && all.delete(one)) stream.wasClosed();
+  } catch (error) {
+    // Said once a stream: a ledger that is away is told of by others.
+    if (!one.hasFailed) observer.fault('writing a checkpoint', error, stream.traceId);
+    one.hasFailed = true;
+  } finally {
+    one.isBusy = false;
+  }
+}

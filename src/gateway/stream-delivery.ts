@@ -1,0 +1,104 @@
+import type { StreamFollower, StreamReading } from '../dialects/dialect.ts';
+import type { Refusal } from '../domain/errors.ts';
+import type { Checkpoint } from '../ledger/ledger.ts';
+import type { Settled } from './commit.ts';
+import { DeliveredCounter } from './delivered-counter.ts';
+import type { Exchange, ExchangeOptions } from './exchange.ts';
+import { closingOf, price } from './settle.ts';
+import type { StreamCover } from './stream-cover.ts';
+import { closedByAnother, lostTouch } from './upstream-refusals.ts';
+
+/** So long a stream waits for the ledger to take a heartbeat, once the last one is too old. */
+const renewWithinMs = 3_000;
+
+export interface StreamDeliveryOptions {
+  readonly exchange: Exchange;
+  readonly follower: StreamFollower;
+  readonly cover: StreamCover;
+}
+
+/**
+ * A stream that is being delivered: as long as this process may, and with a checkpoint in the ledger of what it would
+ * be charged if the process died.
+ */
+export class StreamDelivery {
+  readonly #given: StreamDeliveryOptions;
+  readonly #options: ExchangeOptions;
+  readonly #counter: DeliveredCounter;
+  /** What was taken last waits to be covered, and isn't delivered yet. */
+  #isDeciding = false;
+  #isClosed = false;
+  #unfollow: () => void = () => {};
+
+  constructor(given: StreamDeliveryOptions, options: ExchangeOptions) {
+    this.#given = given;
+    this.#options = options;
+    this.#counter = new DeliveredCounter(options.tokenizer);
+  }
+
+  readonly cover: StreamCover = {
+    passes: (bytes) => this.#given.cover.passes(bytes),
+    look: (reading) => this.#look(reading),
+  };
+
+  /** Null where it may; a refusal where the process can't be sure any more that nobody else has closed it. */
+  readonly mayDeliver = (): Promise<Refusal | null> | null => {
+    const { owner } = this.#given.exchange.open;
+    if (this.#isClosed) return Promise.resolve(closedByAnother);
+    return this.#options.lease.isValid(owner) ? null : this.#renewed();
+  };
+
+  /** The first byte was sent. */
+  begin(): void {
+    const { traceId } = this.#given.exchange.open;
+    this.#unfollow = this.#options.checkpoints.follow({
+      traceId,
+      closing: () => this.#closing(),
+      wasClosed: () => {
+        this.#isClosed = true;
+      },
+    });
+  }
+
+  /** No checkpoint any more: it is being closed. */
+  end(): void {
+    this.#unfollow();
+  }
+
+  async #renewed(): Promise<Refusal | null> {
+    const { owner } = this.#given.exchange.open;
+    return (await this.#options.lease.renewed(owner, renewWithinMs)) ? null : lostTouch;
+  }
+
+  #look(reading: StreamReading): Promise<Refusal | null> | null {
+    const decision = this.#given.cover.look(reading);
+    if (decision === null) return null;
+    this.#isDeciding = true;
+    return decision.then((refused) => {
+      // A refused event is never delivered, and what comes next closes the stream.
+      this.#isDeciding = refused !== null;
+      return refused;
+    });
+  }
+
+  async #closing(): Promise<Checkpoint | null> {
+    const { exchange, follower } = this.#given;
+    if (this.#isDeciding) return null;
+    const reading = { ...follower.reading(), error: 'the gateway died' };
+    const options = { ...this.#options, tokenizer: this.#counter };
+    const priced = await price(exchange, { outcome: 'gateway_died', reading, complete: false }, options);
+    const { tenantId, traceId, transactionId, apiKeyId: _, ...closing } = closingOf(exchange, priced);
+    return { tenantId, traceId, transactionId, closing };
+  }
+}
+
+/** Why a stream must not be told as complete after its commit; null where it may be. */
+export function undelivered(
+  settled: Settled | null,
+  { open }: Exchange,
+  { lease }: Pick<ExchangeOptions, 'lease'>,
+): Refusal | null {
+  // The ledger is away: the commit is tried until it is in, unless somebody else may close it first.
+  if (settled === null) return lease.isValid(open.owner) ? null : lostTouch;
+  return settled.kind === 'charged' ? null : closedByAnother;
+}

@@ -1,0 +1,9 @@
+import type { Observer } from '../../src/observability/observer.ts';
+
+/** One that looks at nothing, to be given what a test looks at. */
+export const quietObserver: Observer = {
+  requestEnded: () => undefined,
+  tokensCompared: () => undefined,
+  orphanSettled: () => undefined,
+  fault: () => undefined,
+};
