@@ -240,7 +240,7 @@ interface DrainOptions {
 async function drain(server: GatewayServer, pipeline: Pipeline, options: DrainOptions): Promise<void> {
   const { state, log, drainMs } = options;
   state.accepting = false;
-  const inTime = await server.drain(() => pipeline.idle(), drainMs);
+  const inTime = await server.drain(pipeline, drainMs);
   if (!inTime)
     log.warn({ in_flight: pipeline.inFlight }, 'the drain is over: what still ran was cut and is charged');
   const settled = await Promise.race([pipeline.idle().then(() => true), sleep(lastSettlementMs, false)]);

@@ -9,7 +9,7 @@ import { startAnswer } from './respond.ts';
 import { commitPriced, type Ending, price, settle, voidIt } from './settle.ts';
 import { createStreamCover, type StreamCover } from './stream-cover.ts';
 import { StreamDelivery, undelivered } from './stream-delivery.ts';
-import { brokenOff, stalled, timedOut, unavailable, uncovered } from './upstream-refusals.ts';
+import { brokenOff, stalled, stopped, timedOut, unavailable, uncovered } from './upstream-refusals.ts';
 
 /** Upstream streams: its events go on as they come, and the closing one after the commit. */
 export async function finishStream(
@@ -36,10 +36,15 @@ export async function finishStream(
   const refused = await settleCovered(exchange, end, options);
   if (client.gone.aborted) return null;
   if (!started) start();
-  const why = refused ?? ended?.refused ?? (outcome === 'timeout' ? stalled : brokenOff);
+  const why = refused ?? ended?.refused ?? whyBroken(outcome);
   if (complete && refused === null) client.end(Buffer.concat(heldBack));
   else client.end(follower.errorEnd(why));
   return null;
+}
+
+function whyBroken(outcome: Outcome): Refusal {
+  if (outcome === 'gateway_died') return stopped;
+  return outcome === 'timeout' ? stalled : brokenOff;
 }
 
 interface Delivering {

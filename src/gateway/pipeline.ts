@@ -22,6 +22,7 @@ import { pricesOfOthers } from './other-prices.ts';
 import { passFree } from './pass-free.ts';
 import { Progress } from './progress.ts';
 import { rateHeaders } from './rate-headers.ts';
+import { gatewayStops } from './relay.ts';
 import { RememberedInput } from './remembered-input.ts';
 import type { Client, GatewayRequest } from './request.ts';
 import { type Resolved, resolve } from './resolve.ts';
@@ -65,6 +66,8 @@ export interface Pipeline {
   idle(): Promise<void>;
   /** Requests that are being answered, and settlements that go on behind them. */
   readonly inFlight: number;
+  /** Ends every exchange that still runs: streams are told so, and charged for what was delivered. */
+  cut(): void;
   /** Whether a transaction is being worked on here. */
   isRunning(transactionId: TransactionId): boolean;
 }
@@ -77,10 +80,12 @@ type Options = Required<PipelineOptions> & {
   readonly checkpoints: Checkpoints;
   /** Open here. */
   readonly running: Set<TransactionId>;
+  readonly cut: AbortSignal;
 };
 
 export function createPipeline(given: PipelineOptions): Pipeline {
   const settlements = createSettlements(given);
+  const cutting = new AbortController();
   const options: Options = {
     blockOnInsufficient: true,
     overdraft: { streams: true, answers: false },
@@ -95,6 +100,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     hiddenOutput: new HiddenOutput(),
     checkpoints: createCheckpoints(given),
     running: new Set(),
+    cut: cutting.signal,
   };
   const serving = new Set<Promise<void>>();
   return {
@@ -107,6 +113,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
       while (serving.size > 0) await Promise.allSettled(serving);
       await settlements.idle();
     },
+    cut: () => cutting.abort(gatewayStops),
     isRunning: (transactionId) => options.running.has(transactionId) || settlements.isSettling(transactionId),
     get inFlight() {
       return serving.size + settlements.open;

@@ -33,6 +33,9 @@ export interface Relayed {
   readonly fault: unknown;
 }
 
+/** Why an exchange is aborted where this process has to end. */
+export const gatewayStops = 'the gateway stops';
+
 /** Upstream closes its stream soon after the closing event; one that doesn't is not waited for. */
 const closingGraceMs = 1_000;
 
@@ -81,7 +84,14 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
     };
   } catch (error) {
     const fault = error instanceof UpstreamBodyError ? null : error;
-    return { outcome: outcomeOf(error, client), complete: false, heldBack: [], started, ended: null, fault };
+    return {
+      outcome: outcomeOf(error, client, signal),
+      complete: false,
+      heldBack: [],
+      started,
+      ended: null,
+      fault,
+    };
   }
 }
 
@@ -99,9 +109,10 @@ function endOf(follower: StreamFollower): Outcome {
   return follower.reading().error === null ? 'completed' : 'upstream_error';
 }
 
-function outcomeOf(error: unknown, client: Client): Outcome {
+function outcomeOf(error: unknown, client: Client, signal: AbortSignal): Outcome {
   if (client.gone.aborted) return 'client_gone';
   if (!(error instanceof UpstreamBodyError)) return 'upstream_error';
+  if (error.reason === 'aborted' && signal.reason === gatewayStops) return 'gateway_died';
   // Cancelled though the client is there: it took longer than a request may.
   return error.reason === 'cut' ? 'upstream_cut' : 'timeout';
 }

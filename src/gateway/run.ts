@@ -10,7 +10,12 @@ import { type OpenPendingOptions, type OpenRequest, openPending } from './open-r
 import type { Progress } from './progress.ts';
 import type { Client, RequestHeaders } from './request.ts';
 
-export type RunOptions = OpenPendingOptions & ForwardOptions & ExchangeOptions;
+export type RunOptions = OpenPendingOptions &
+  ForwardOptions &
+  ExchangeOptions & {
+    /** Aborted when the process can wait no longer for what still runs. */
+    readonly cut: AbortSignal;
+  };
 
 /** So much before its PENDING row expires, a request that still runs is ended: nobody else settles it before. */
 const expiryMarginMs = 60_000;
@@ -89,13 +94,16 @@ function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
   const controller = new AbortController();
   const cancel = () => {
     forgetDeadline();
-    controller.abort();
+    options.cut.removeEventListener('abort', cancel);
+    controller.abort(options.cut.reason);
   };
   const forgetDeadline = options.clock.after(Math.max(1, options.pendingTtlMs - expiryMarginMs), cancel);
   if (targets[0].route.whenClientGone === 'cancel') {
     if (client.gone.aborted) cancel();
     client.gone.addEventListener('abort', cancel, { once: true });
   }
+  if (options.cut.aborted) cancel();
+  else options.cut.addEventListener('abort', cancel, { once: true });
   const answer = forward({ ...admitted, signal: controller.signal }, options);
   // Awaited later or not at all: a failure must not count as unhandled in between.
   answer.catch(() => undefined);

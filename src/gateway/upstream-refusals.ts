@@ -30,6 +30,10 @@ export const unreadableAnswer = refusal(
   "The provider's answer is not JSON, so it could not be metered. It was not passed on, and nothing was charged.",
 );
 
+export const stopped = refusal(
+  'OVERLOADED',
+  'This gateway is being stopped, and could not wait for the rest. What was delivered until then was charged; try again.',
+);
 export const lostTouch = refusal(
   'LEDGER_UNAVAILABLE',
   'The gateway could not reach its ledger for too long. What was delivered until then is charged; try again.',

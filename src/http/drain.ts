@@ -1,13 +1,23 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { systemClock, within } from '../domain/clock.ts';
+
+export interface DrainedRequests {
+  /** Resolves when every request has its answer. */
+  idle(): Promise<void>;
+  /** Ends those that still run: each is told so, and closed, as soon as it can be. */
+  cut(): void;
+}
+
+/** For what was cut, to be closed and told so. */
+const cutWithinMs = 3_000;
 
 export interface Drain {
   /**
-   * Takes no more connections and lets what runs finish, for `graceMs` at most.
-   * @param idle resolves when every request has its answer
+   * Takes no more connections and lets what runs finish, for `graceMs` at most; then it is cut.
    * @returns whether it was in time
    */
-  drain(idle: () => Promise<void>, graceMs: number): Promise<boolean>;
+  drain(requests: DrainedRequests, graceMs: number): Promise<boolean>;
 }
 
 /**
@@ -32,16 +42,27 @@ export function watchAnswers(server: FastifyInstance): Drain {
     });
 
   return {
-    drain: async (idle, graceMs) => {
+    drain: async ({ idle, cut }, graceMs) => {
       const closed = server.close();
-      const { promise: late, resolve } = Promise.withResolvers<false>();
-      const timer = setTimeout(() => resolve(false), graceMs);
       const finished = idle().then(allSent);
-      const inTime = await Promise.race([finished.then(() => true), late]);
-      clearTimeout(timer);
+      const inTime = await isWithin(finished, graceMs);
+      if (!inTime) {
+        cut();
+        await isWithin(finished, cutWithinMs);
+      }
       (server.server as Server).closeAllConnections();
       await closed;
       return inTime;
     },
   };
+}
+
+async function isWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+  return (
+    (await within(
+      systemClock,
+      work.then(() => true),
+      ms,
+    )) ?? false
+  );
 }
