@@ -22,11 +22,10 @@ import { pricesOfOthers } from './other-prices.ts';
 import { passFree } from './pass-free.ts';
 import { Progress } from './progress.ts';
 import { rateHeaders } from './rate-headers.ts';
-import { gatewayStops } from './relay.ts';
 import { RememberedInput } from './remembered-input.ts';
 import type { Client, GatewayRequest } from './request.ts';
 import { type Resolved, resolve } from './resolve.ts';
-import { run } from './run.ts';
+import { type Cuts, run } from './run.ts';
 import { inSession } from './session.ts';
 import { createTenantLoader, type TenantLoader } from './tenant-loader.ts';
 import { type Trace, takenRefusal, traceOf } from './trace.ts';
@@ -80,12 +79,11 @@ type Options = Required<PipelineOptions> & {
   readonly checkpoints: Checkpoints;
   /** Open here. */
   readonly running: Set<TransactionId>;
-  readonly cut: AbortSignal;
+  readonly cuts: Cuts;
 };
 
 export function createPipeline(given: PipelineOptions): Pipeline {
   const settlements = createSettlements(given);
-  const cutting = new AbortController();
   const options: Options = {
     blockOnInsufficient: true,
     overdraft: { streams: true, answers: false },
@@ -100,7 +98,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     hiddenOutput: new HiddenOutput(),
     checkpoints: createCheckpoints(given),
     running: new Set(),
-    cut: cutting.signal,
+    cuts: { isCut: false, ends: new Set() },
   };
   const serving = new Set<Promise<void>>();
   return {
@@ -113,7 +111,10 @@ export function createPipeline(given: PipelineOptions): Pipeline {
       while (serving.size > 0) await Promise.allSettled(serving);
       await settlements.idle();
     },
-    cut: () => cutting.abort(gatewayStops),
+    cut: () => {
+      options.cuts.isCut = true;
+      for (const end of options.cuts.ends) end();
+    },
     isRunning: (transactionId) => options.running.has(transactionId) || settlements.isSettling(transactionId),
     get inFlight() {
       return serving.size + settlements.open;

@@ -8,14 +8,21 @@ import { type Forwarded, type ForwardOptions, forward } from './forward.ts';
 import { openHold } from './open-hold.ts';
 import { type OpenPendingOptions, type OpenRequest, openPending } from './open-request.ts';
 import type { Progress } from './progress.ts';
+import { gatewayStops } from './relay.ts';
 import type { Client, RequestHeaders } from './request.ts';
 
 export type RunOptions = OpenPendingOptions &
   ForwardOptions &
   ExchangeOptions & {
-    /** Aborted when the process can wait no longer for what still runs. */
-    readonly cut: AbortSignal;
+    readonly cuts: Cuts;
   };
+
+/** How exchanges are ended that the process can't wait for. */
+export interface Cuts {
+  isCut: boolean;
+  /** Of each that runs, what ends it. */
+  readonly ends: Set<() => void>;
+}
 
 /** So much before its PENDING row expires, a request that still runs is ended: nobody else settles it before. */
 const expiryMarginMs = 60_000;
@@ -92,18 +99,19 @@ interface AskedUpstream {
 function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
   const { client, targets } = admitted;
   const controller = new AbortController();
+  const { cuts, clock, pendingTtlMs } = options;
   const cancel = () => {
     forgetDeadline();
-    options.cut.removeEventListener('abort', cancel);
-    controller.abort(options.cut.reason);
+    cuts.ends.delete(cancel);
+    controller.abort(cuts.isCut ? gatewayStops : undefined);
   };
-  const forgetDeadline = options.clock.after(Math.max(1, options.pendingTtlMs - expiryMarginMs), cancel);
+  const forgetDeadline = clock.after(Math.max(1, pendingTtlMs - expiryMarginMs), cancel);
   if (targets[0].route.whenClientGone === 'cancel') {
     if (client.gone.aborted) cancel();
     client.gone.addEventListener('abort', cancel, { once: true });
   }
-  if (options.cut.aborted) cancel();
-  else options.cut.addEventListener('abort', cancel, { once: true });
+  cuts.ends.add(cancel);
+  if (cuts.isCut) cancel();
   const answer = forward({ ...admitted, signal: controller.signal }, options);
   // Awaited later or not at all: a failure must not count as unhandled in between.
   answer.catch(() => undefined);
