@@ -2,6 +2,7 @@ import { describe } from 'vitest';
 import { contractOfApiKeyQuotas } from './contract/api-key-quotas.contract.ts';
 import { useLedger } from './contract/given-ledger.contract.ts';
 import { contractOfHistory } from './contract/history.contract.ts';
+import { contractOfInstances } from './contract/instances.contract.ts';
 import { contractOfPendings } from './contract/pendings.contract.ts';
 import { contractOfPostings } from './contract/postings.contract.ts';
 import { contractOfQuota } from './contract/quota.contract.ts';
@@ -20,6 +21,7 @@ export function describeLedger(name: string, open: () => Promise<Driver>): void 
     contractOfApiKeyQuotas(given);
     contractOfWarnings(given);
     contractOfHistory(given);
+    contractOfInstances(given);
     contractOfReading(given);
     contractOfRandomCommands(given);
   });
