@@ -1,8 +1,9 @@
 import { Client } from 'pg';
+import { commitWriter } from '../../src/ledger/closing-writers.ts';
 import type { Driver } from '../../src/ledger/drivers/driver.ts';
 import { setUpSession, valueTypes } from '../../src/ledger/drivers/postgres-session.ts';
 import { readStatements } from '../../src/ledger/sql/statements.ts';
-import { commitWriter, pendingWriter, postWriter } from '../../src/ledger/writers.ts';
+import { pendingWriter, postWriter } from '../../src/ledger/writers.ts';
 import type { Callers } from './callers.ts';
 import { commitOf, newDeduction, newDraft } from './work.ts';
 

@@ -4,6 +4,7 @@ import type { TenantId, TransactionId } from '../domain/ids.ts';
 import { type NanoUsd, parseAmount } from '../domain/money.ts';
 import type { Transaction } from '../domain/transaction.ts';
 import type { WrittenBatch } from '../observability/observer.ts';
+import { checkpointWriter, commitWriter, voidWriter } from './closing-writers.ts';
 import { type Driver, SqlError } from './drivers/driver.ts';
 import { GroupCommit } from './group-commit.ts';
 import type {
@@ -29,16 +30,7 @@ import {
 } from './rows.ts';
 import type { Schema } from './schema.ts';
 import { readStatements } from './sql/statements.ts';
-import {
-  checkpointWriter,
-  commitWriter,
-  decodePosted,
-  findByTraces,
-  pendingWriter,
-  postWriter,
-  repeated,
-  voidWriter,
-} from './writers.ts';
+import { decodePosted, findByTraces, pendingWriter, postWriter, repeated } from './writers.ts';
 
 export interface SqlLedgerOptions {
   readonly driver: Driver;
