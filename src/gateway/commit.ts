@@ -55,7 +55,7 @@ export interface SettlementsOptions {
   readonly clock: Timers;
 }
 
-const projectionWaitMs = 250;
+const hotStateWaitMs = 250;
 
 const firstPauseMs = 50;
 const longestPauseMs = 5_000;
@@ -122,13 +122,15 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
     const answer = await untilDone('committing to the ledger', traceId, () => ledger.commitPending(close));
     switch (answer.kind) {
       case 'committed': {
-        await project(() => hotState.deduct(hold, answer.projection, tokens), traceId);
+        await tellHotState('projecting a commit', traceId, () =>
+          hotState.deduct(hold, answer.projection, tokens),
+        );
         const { transactionId, amount, balanceAfter } = answer;
         return { kind: 'charged', transactionId, amount, balanceAfter };
       }
       case 'already_committed': {
         // An attempt whose answer was lost: the row is there, the projection has to be fetched.
-        await project(() => deductNewest(hold, tokens), traceId);
+        await tellHotState('projecting a commit', traceId, () => deductNewest(hold, tokens));
         const { id, amount, balanceAfter } = answer.transaction;
         if (amount === close.amount) return { kind: 'charged', transactionId: id, amount, balanceAfter };
         observer.fault(
@@ -141,21 +143,21 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
       case 'already_voided':
       case 'unknown_transaction':
         observer.fault('committing to the ledger', new Error(`the ledger says: ${answer.kind}`), traceId);
-        await untilDone('releasing a hold', traceId, () => hotState.release(hold));
+        await tellHotState('releasing a hold', traceId, () => hotState.release(hold));
         return { kind: 'not_charged' };
     }
   }
 
   /**
-   * The client's next request finds the hold gone, and with hot state away its answer is not late: the charge
-   * is in the ledger, and until the projection is in, too much is held.
+   * The client's next request finds the hold gone, and with hot state away its answer is not late: what became of
+   * it is in the ledger, and until hot state knows, too much is held.
    */
-  async function project(attempt: () => Promise<void>, traceId: TraceId): Promise<void> {
-    const projected = track(untilDone('projecting a commit', traceId, attempt));
+  async function tellHotState(what: string, traceId: TraceId, attempt: () => Promise<void>): Promise<void> {
+    const told = track(untilDone(what, traceId, attempt));
     await within(
       clock,
-      projected.catch(() => undefined),
-      projectionWaitMs,
+      told.catch(() => undefined),
+      hotStateWaitMs,
     );
   }
 
@@ -166,7 +168,7 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
 
   async function voidPending(close: Closing<Void>): Promise<void> {
     await untilDone('voiding in the ledger', close.traceId, () => ledger.voidPending(close));
-    await untilDone('releasing a hold', close.traceId, () => hotState.release(holdOf(close)));
+    await tellHotState('releasing a hold', close.traceId, () => hotState.release(holdOf(close)));
   }
 
   async function only<T>(id: TransactionId, settlement: () => Promise<T>): Promise<T> {
