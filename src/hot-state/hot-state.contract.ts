@@ -3,6 +3,7 @@ import { loadTenant, quotaProjection as projection } from '../../test/support/ho
 import { nano } from '../domain/money.ts';
 import { describeApiKeyQuotas } from './contract/api-key-quotas.contract.ts';
 import { describeDurableHolds } from './contract/durable-holds.contract.ts';
+import { describeForgetting } from './contract/forgetting.contract.ts';
 import {
   type CreateHotState,
   givenHotState,
@@ -24,6 +25,7 @@ export function describeHotState(name: string, create: CreateHotState): void {
     describeDurableHolds(create);
     describeGrowingHolds(create);
     describeSnapshots(create);
+    describeForgetting(create);
     describeApiKeyQuotas(create);
     describeRates(create);
 

@@ -171,6 +171,42 @@ export interface QuotaState {
   readonly openHolds: number;
 }
 
+/** What a hold is: placed by a check, brought back by a snapshot, or confirmed when its PENDING row was durable. */
+export type HoldState = 'checked' | 'loaded' | 'confirmed';
+
+/** A hold as it stands. */
+export interface StandingHold extends HoldRef {
+  /** May have grown beyond what its PENDING row says. */
+  readonly amount: NanoUsd;
+  readonly tokens: number;
+  readonly periodDay: string;
+  readonly state: HoldState;
+}
+
+/** What is kept beside the holds and decides: it has to be their sum. In no particular order. */
+export interface HoldSums {
+  readonly held: NanoUsd;
+  readonly openByDay: readonly { readonly periodDay: string; readonly requests: bigint }[];
+  readonly ofApiKeys: readonly ReservedByKey[];
+}
+
+/** What the open requests of an API key, of one day, keep free of its quotas. */
+export interface ReservedByKey {
+  readonly apiKeyId: ApiKeyId;
+  readonly periodDay: string;
+  readonly requests: bigint;
+  readonly tokens: bigint;
+  readonly amount: NanoUsd;
+}
+
+/** All that hot state knows of a tenant but its minutes, for whoever compares it with the ledger. */
+export interface HoldsOfTenant {
+  readonly projection: QuotaProjection;
+  /** In no particular order. */
+  readonly holds: readonly StandingHold[];
+  readonly sums: HoldSums;
+}
+
 /**
  * Admits or denies; knows no money of its own. Every call may be repeated: keyed by trace id and
  * holder, the second answers as the first.
@@ -209,7 +245,8 @@ export interface HotState {
   project(projection: QuotaProjection): Promise<void>;
   /**
    * Fills a cold tenant: its open pendings become holds. On a tenant that is loaded, and with a ticket that is
-   * lost or 20 seconds old, it takes a newer projection and nothing else: ask again.
+   * lost or 20 seconds old, it takes a newer projection and nothing else: ask again. A hold that was forgotten
+   * comes back as far as it had grown.
    */
   load(snapshot: TenantSnapshot, ticket: LoadTicket): Promise<void>;
   /**
@@ -221,4 +258,11 @@ export interface HotState {
   unlockSession(lock: SessionLock): Promise<void>;
   /** What hot state knows of a tenant; undefined when cold. */
   look(tenantId: TenantId): Promise<QuotaState | undefined>;
+  /** As `look`, with every hold. */
+  holds(tenantId: TenantId): Promise<HoldsOfTenant | undefined>;
+  /**
+   * Makes the tenant cold, whatever it knew: nobody is admitted before the ledger's snapshot is loaded. Its minutes
+   * stay, and so does what was settled. A hold whose row isn't durable yet is lost, and decided anew when it is confirmed.
+   */
+  forget(tenantId: TenantId): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
-import type { TenantId } from '../domain/ids.ts';
-import { nano } from '../domain/money.ts';
+import type { TenantId, TransactionId } from '../domain/ids.ts';
+import { type NanoUsd, nano } from '../domain/money.ts';
 import { cachedPeriods } from '../domain/quota.ts';
 import type { Cold, HoldRef, HotState, Settled } from './hot-state.ts';
 import { type Asked, checkQuota } from './memory/check-quota.ts';
@@ -31,6 +31,14 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
   const settle = (hold: HoldRef, tokens: number | null) => {
     settled.add(hold.holder);
     tenants.find(hold.tenantId)?.settle(hold, tokens, clock.now());
+  };
+
+  /** Undefined when cold. */
+  const open = (tenantId: TenantId) => {
+    const tenant = tenants.find(tenantId);
+    tenant?.dropUnconfirmed(clock.monotonic());
+    if (tenant === undefined || !tenant.isLoaded || tenant.projection === null) return undefined;
+    return { tenant, projection: { ...tenant.projection, apiKeyQuotas: tenant.apiKeys.quotas } };
   };
 
   const askedAbout = (found: LoadedTenant): Asked => ({
@@ -72,16 +80,14 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
       const tenant = get(projection.tenantId);
       tenant.project(projection);
       if (tenant.isLoaded || !tickets.isValid(ticket, tenant)) return;
-      tenant.isLoaded = true;
-      tenant.ticket = null;
-      tenant.apiKeys.forgetUpTo(projection.version);
+      const before = tenant.beginAnew(projection.version);
       tenant.apiKeys.project(projection);
       for (const { transactionId, traceId, apiKeyId, holdAmount, holdTokens, periodDay } of openPendings) {
         // Settled after the snapshot was taken: its hold would never be released again.
         if (settled.has(transactionId)) continue;
         const hold: Hold = {
           holder: transactionId,
-          amount: holdAmount,
+          amount: grown(holdAmount, transactionId, before.get(traceId)),
           periodDay,
           state: 'loaded',
           apiKeyId,
@@ -95,11 +101,21 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
     lockSession: async (lock) => sessions.lock(lock),
     unlockSession: async (lock) => sessions.unlock(lock),
     look: async (tenantId) => {
-      const tenant = tenants.find(tenantId);
-      tenant?.dropUnconfirmed(clock.monotonic());
-      if (tenant === undefined || !tenant.isLoaded || tenant.projection === null) return undefined;
-      const projection = { ...tenant.projection, apiKeyQuotas: tenant.apiKeys.quotas };
+      const found = open(tenantId);
+      if (found === undefined) return undefined;
+      const { tenant, projection } = found;
       return { projection, held: nano(tenant.held), openHolds: tenant.holds.size };
     },
+    holds: async (tenantId) => {
+      const found = open(tenantId);
+      if (found === undefined) return undefined;
+      return { projection: found.projection, holds: found.tenant.standing, sums: found.tenant.sums };
+    },
+    forget: async (tenantId) => tenants.find(tenantId)?.forget(),
   };
+}
+
+/** The row says with what a hold began. */
+function grown(rowAmount: NanoUsd, holder: TransactionId, before: Hold | undefined): NanoUsd {
+  return before?.holder === holder && before.amount > rowAmount ? before.amount : rowAmount;
 }

@@ -83,6 +83,8 @@ export function losableHotState(create: () => HotState) {
     lockSession: async (lock) => here().lockSession(lock),
     unlockSession: async (lock) => here().unlockSession(lock),
     look: async (tenantId) => here().look(tenantId),
+    holds: async (tenantId) => here().holds(tenantId),
+    forget: async (tenantId) => here().forget(tenantId),
   };
   return {
     hotState,

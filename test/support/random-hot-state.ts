@@ -6,6 +6,7 @@ import type {
   CalledLimits,
   Confirmation,
   HoldRef,
+  HoldSums,
   HotState,
   LoadTicket,
   QuotaCheck,
@@ -25,6 +26,7 @@ export type HotStateCommand =
   | { readonly kind: 'release'; readonly hold: HoldRef }
   | { readonly kind: 'project'; readonly projection: QuotaProjection }
   | { readonly kind: 'load'; readonly snapshot: TenantSnapshot }
+  | { readonly kind: 'forget'; readonly tenantId: TenantId }
   | { readonly kind: 'flush' };
 
 export interface TimedCommand {
@@ -48,6 +50,8 @@ export function tenantOf(command: StateCommand): TenantId {
       return command.hold.tenantId;
     case 'load':
       return command.snapshot.projection.tenantId;
+    case 'forget':
+      return command.tenantId;
   }
 }
 
@@ -77,6 +81,8 @@ export async function perform({ hotState, tickets }: Commanded, command: StateCo
       return await hotState.project(command.projection);
     case 'load':
       return await hotState.load(command.snapshot, tickets.get(tenantId) ?? ('0 none' as LoadTicket));
+    case 'forget':
+      return await hotState.forget(command.tenantId);
   }
 }
 
@@ -154,6 +160,7 @@ function randomCommand(world: World): HotStateCommand {
   const tenant = pick(random, tenants);
   const draw = below(random, 1_000);
   if (draw < 2) return { kind: 'flush' };
+  if (draw < 8) return { kind: 'forget', tenantId: tenant.id };
   if (draw < 550) {
     const hold = randomHold(world, tenant);
     const asked = { ...hold, holdAmount: nano(tenant.hold(random)), observe: below(random, 8) === 0 };
@@ -275,4 +282,22 @@ function randomQuotas(world: World, tenant: TenantKind): readonly ApiKeyQuota[] 
         period: below(random, 5) === 0 ? null : quotaPeriod(name.resetPeriod, randomDay(world, tenant)),
       };
     });
+}
+
+/** What hot state knows of a tenant, in an order of its own. */
+export async function stateOf(hotState: HotState, tenantId: TenantId) {
+  const known = await hotState.holds(tenantId);
+  if (known === undefined) return undefined;
+  const { projection, holds, sums } = known;
+  const byTrace = [...holds].sort((a, b) => (a.traceId < b.traceId ? -1 : 1));
+  return { projection, holds: byTrace, sums: sortedSums(sums) };
+}
+
+export function sortedSums({ held, openByDay, ofApiKeys }: HoldSums): HoldSums {
+  const keyOf = (one: HoldSums['ofApiKeys'][number]) => `${one.apiKeyId} ${one.periodDay}`;
+  return {
+    held,
+    openByDay: [...openByDay].sort((a, b) => (a.periodDay < b.periodDay ? -1 : 1)),
+    ofApiKeys: [...ofApiKeys].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)),
+  };
 }

@@ -8,7 +8,7 @@ import {
 import type { ApiKeyId } from '../../domain/ids.ts';
 import { nano } from '../../domain/money.ts';
 import type { QuotaProjection } from '../../domain/quota.ts';
-import type { RemainingOfApiKey } from '../hot-state.ts';
+import type { RemainingOfApiKey, ReservedByKey } from '../hot-state.ts';
 
 /** What a quota that is set has left: below zero where open requests exceed it. */
 export interface QuotaLeft {
@@ -51,8 +51,13 @@ export class ApiKeys {
     }
   }
 
-  /** Before a snapshot is loaded, which tells all that there were at its version. */
-  forgetUpTo(version: number): void {
+  forget(): void {
+    this.#quotas.clear();
+  }
+
+  /** Before a snapshot is loaded, which tells all quotas that there were at its version, and all open requests. */
+  beginAnew(version: number): void {
+    this.#reserved.clear();
     for (const [apiKeyId, ofKey] of this.#quotas) {
       for (const [name, known] of ofKey) if (known.version <= version) ofKey.delete(name);
       if (ofKey.size === 0) this.#quotas.delete(apiKeyId);
@@ -82,6 +87,18 @@ export class ApiKeys {
         .reduce((sum, [, ofDay]) => sum + ofDay[quotaType], 0n);
       return { quotaType, resetPeriod, total, left: total - usedOf(quota, day) - open };
     });
+  }
+
+  get reserved(): readonly ReservedByKey[] {
+    return [...this.#reserved].flatMap(([apiKeyId, days]) =>
+      [...days].map(([periodDay, { requests, tokens, amount }]) => ({
+        apiKeyId,
+        periodDay,
+        requests,
+        tokens,
+        amount: nano(amount),
+      })),
+    );
   }
 
   get quotas(): readonly ApiKeyQuota[] {

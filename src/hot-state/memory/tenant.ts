@@ -1,8 +1,8 @@
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../../domain/ids.ts';
-import type { NanoUsd } from '../../domain/money.ts';
+import { type NanoUsd, nano } from '../../domain/money.ts';
 import type { QuotaProjection } from '../../domain/quota.ts';
 import type { Bucket } from '../../domain/rolling-window.ts';
-import type { HoldRef, Limit } from '../hot-state.ts';
+import type { HoldRef, HoldState, HoldSums, Limit, StandingHold } from '../hot-state.ts';
 import { ApiKeys } from './api-keys.ts';
 import { RateWindows, type Scope } from './rate-windows.ts';
 
@@ -10,8 +10,7 @@ export interface Hold {
   readonly holder: TransactionId;
   readonly amount: NanoUsd;
   readonly periodDay: string;
-  /** Placed by a check, brought back by a snapshot, or confirmed when its PENDING row is durable. */
-  readonly state: 'checked' | 'loaded' | 'confirmed';
+  readonly state: HoldState;
   readonly apiKeyId: ApiKeyId;
   /** What its check reserved, and where: in no minute of a tenant or an API key without such a limit. */
   readonly tokens: number;
@@ -84,6 +83,51 @@ export class Tenant {
     this.held -= hold.amount;
     addTo(this.openByDay, hold.periodDay, -1);
     this.apiKeys.close(hold);
+  }
+
+  /** Its holds stay until it is loaded, which has to know how far they had grown; what is counted of them is not right until then. */
+  forget(): void {
+    this.projection = null;
+    this.isLoaded = false;
+    this.ticket = null;
+    this.#unconfirmed.clear();
+    this.apiKeys.forget();
+  }
+
+  /** Opens it with no holds. @returns those of before it was forgotten, which no check had yet to make durable */
+  beginAnew(version: number): ReadonlyMap<TraceId, Hold> {
+    const before = new Map([...this.holds].filter(([, { state }]) => state !== 'checked'));
+    this.isLoaded = true;
+    this.ticket = null;
+    this.holds.clear();
+    this.held = 0n;
+    this.openByDay.clear();
+    this.apiKeys.beginAnew(version);
+    return before;
+  }
+
+  get standing(): readonly StandingHold[] {
+    return [...this.holds].map(([traceId, { holder, apiKeyId, amount, tokens, periodDay, state }]) => ({
+      tenantId: this.tenantId,
+      traceId,
+      holder,
+      apiKeyId,
+      amount,
+      tokens,
+      periodDay,
+      state,
+    }));
+  }
+
+  get sums(): HoldSums {
+    return {
+      held: nano(this.held),
+      openByDay: [...this.openByDay].map(([periodDay, requests]) => ({
+        periodDay,
+        requests: BigInt(requests),
+      })),
+      ofApiKeys: this.apiKeys.reserved,
+    };
   }
 
   dropUnconfirmed(nowMs: number): void {

@@ -1,5 +1,11 @@
 import { expect, it } from 'vitest';
-import { type Commanded, perform, randomCommands, tenantOf } from '../../../test/support/random-hot-state.ts';
+import {
+  type Commanded,
+  perform,
+  randomCommands,
+  stateOf,
+  tenantOf,
+} from '../../../test/support/random-hot-state.ts';
 import { failOnFault, useRedis } from '../../../test/support/use-redis.ts';
 import { createMemoryHotState } from '../memory.ts';
 import { createRedisHotState } from './redis.ts';
@@ -30,10 +36,9 @@ async function compare(seed: number, count: number, through: RunScript): Promise
     const expected = await perform(memory, command);
     expect({ at, answer: await perform(subject, command) }).toEqual({ at, answer: expected });
     const tenantId = tenantOf(command);
-    expect({ at, state: await hotState.look(tenantId) }).toEqual({
-      at,
-      state: await memory.hotState.look(tenantId),
-    });
+    const [state, look] = [await stateOf(memory.hotState, tenantId), await memory.hotState.look(tenantId)];
+    expect({ at, state: await stateOf(hotState, tenantId) }).toEqual({ at, state });
+    expect({ at, look: await hotState.look(tenantId) }).toEqual({ at, look });
     if (expected !== undefined) {
       const name = 'limit' in expected ? expected.limit : expected.kind;
       answers.set(name, (answers.get(name) ?? 0) + 1);

@@ -9,6 +9,7 @@ import {
   sessionLockMs,
 } from '../hot-state.ts';
 import { ReplyLost } from './connect.ts';
+import { readHolds } from './holds.ts';
 import { projectionArgs, readCheck, readExtension, readState, unexpected } from './replies.ts';
 import type { RunScript } from './scripts.ts';
 import { createTenantPeriods, type KnownPeriod, type TenantPeriods } from './tenant-periods.ts';
@@ -104,6 +105,10 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
       await run('session_unlock', lock, [lock.holder]);
     },
     look: async (tenantId) => readState(await run('quota_look', { tenantId }, [time()]), tenantId),
+    holds: async (tenantId) => readHolds(await run('quota_holds', { tenantId }, [time()]), tenantId),
+    forget: async (tenantId) => {
+      await run('quota_forget', { tenantId }, []);
+    },
     close: () => closing.abort(),
   };
 }

@@ -84,13 +84,19 @@ export function readExtension(reply: unknown): Extended | NotExtended | Cold | S
   }
 }
 
+/** A hash as Redis tells it: names and values by turns. */
+export function readFields(reply: unknown): ReadonlyMap<string, string> {
+  const flat = readTexts(reply);
+  const fields = new Map<string, string>();
+  for (let at = 0; at + 1 < flat.length; at += 2) fields.set(flat[at] ?? '', flat[at + 1] ?? '');
+  return fields;
+}
+
 /** The answer of `quota_look`. */
 export function readState(reply: unknown, tenantId: TenantId): QuotaState | undefined {
   if (!Array.isArray(reply)) throw unexpected(reply);
   if (reply.length === 0) return undefined;
-  const flat = readTexts(reply[0]);
-  const fields = new Map<string, string>();
-  for (let at = 0; at + 1 < flat.length; at += 2) fields.set(flat[at] ?? '', flat[at + 1] ?? '');
+  const fields = readFields(reply[0]);
   return {
     projection: readProjection(fields, tenantId),
     held: nano(BigInt(present(fields.get('held'), reply))),

@@ -11,6 +11,8 @@ const scriptNames = [
   'quota_project',
   'quota_load',
   'quota_look',
+  'quota_holds',
+  'quota_forget',
   'session_lock',
   'session_unlock',
 ] as const;

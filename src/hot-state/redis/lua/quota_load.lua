@@ -29,7 +29,16 @@ local function forgetQuotas(name)
   if #newer > 0 then redis.call('HSET', QUOTA, name, quotasText(newer)) end
 end
 
--- Holds from before are of another life of the tenant.
+local pendings = cjson.decode(ARGV[3])
+
+-- Holds from before are of another life of the tenant, and their rows say only with what they began.
+if redis.call('HLEN', HOLDS) > 0 then
+  for _, pending in ipairs(pendings) do
+    local before, rowAmount = readHold(pending[1]), pending[3]
+    local isOwn = before and before.holder == pending[2] and before.state ~= CHECKED
+    if isOwn and isNegative(add(rowAmount, negate(before.amount))) then pending[3] = before.amount end
+  end
+end
 redis.call('DEL', HOLDS, UNCONFIRMED)
 for _, name in ipairs(redis.call('HKEYS', QUOTA)) do
   if string.sub(name, 1, #OPEN_OF) == OPEN_OF then redis.call('HDEL', QUOTA, name) end
@@ -55,7 +64,7 @@ local function count(days, hold)
   open.amount = add(open.amount, hold.amount)
 end
 
-for _, pending in ipairs(cjson.decode(ARGV[3])) do
+for _, pending in ipairs(pendings) do
   local trace, holder, amount, day, apiKeyId, tokens = unpack(pending)
   -- Settled after the snapshot was taken: its hold would never be released again.
   if nothingSettled or not isSettled(holder, nowMs) then

@@ -12,3 +12,5 @@
 -- include settle
 
 settle(ARGV[2], ARGV[3], '0', timeMs(ARGV[1]))
+-- Of a tenant that was forgotten there was none, and what was counted in it now must not stay for ever.
+keepQuota()
