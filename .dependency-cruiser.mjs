@@ -1,6 +1,6 @@
 // DESIGN.md section 11: domain ← interfaces ← gateway, admin, jobs ← http ← app ← main.
 const interfaces =
-  '^src/(catalog/catalog|ledger/(ledger|instances)|hot-state/hot-state|dialects/dialect|upstream/upstream|tokenizer/tokenizer|observability/(observer|health-report)|outbox/(outbox|signature))\\.ts$';
+  '^src/(catalog/catalog|ledger/(ledger|instances|upkeep)|hot-state/hot-state|dialects/dialect|upstream/upstream|tokenizer/tokenizer|observability/(observer|health-report)|outbox/(outbox|signature))\\.ts$';
 const test = '\\.(test|contract)\\.ts$';
 
 const only = (name, from, to) => ({

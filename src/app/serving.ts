@@ -2,6 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { AdminCall } from '../admin/admin-call.ts';
 import { createAdminCalls } from '../admin/admin-calls.ts';
 import { tokenFactorCalls } from '../admin/token-factors.ts';
 import { webhookCalls } from '../admin/webhooks.ts';
@@ -30,6 +31,7 @@ import { createThreadedTokenizer } from '../tokenizer/threaded-tokenizer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { createUndiciClient } from '../upstream/undici-client.ts';
 import { openHeartbeat, openOrphanWatch } from './ownership.ts';
+import { openReconcile } from './reconcile.ts';
 import { administrationOf, type Stores } from './stores.ts';
 
 export interface ServingOptions {
@@ -70,6 +72,7 @@ export async function openServing(
   const pipeline = openPipeline({ ...options, stores, lease: heartbeat, observer, catalog, tokenizer }, undo);
   await openOrphanWatch({ config, stores, observer, heartbeat, pipeline }, undo);
   openWebhookSender(stores, observer, undo);
+  const reconcile = openReconcile(stores, observer, undo);
   const state = { accepting: false };
   const server = await createServer({
     dataPlane: {
@@ -82,7 +85,7 @@ export async function openServing(
       maxBodyBytes: config.maxBodyBytes,
     },
     trustedProxies: config.trustedProxies,
-    adminPlane: adminPlaneOf({ stores, log, tokenizer, catalog, invalidation }),
+    adminPlane: adminPlaneOf({ stores, log, tokenizer, catalog, invalidation, reconcile }),
     health: healthOf(stores, { config, heartbeat, accepting: () => state.accepting }),
   });
   await server.http.listen({ host: config.host, port: config.port });
@@ -182,15 +185,18 @@ interface AdminParts {
   readonly tokenizer: Tokenizer;
   readonly catalog: CachedCatalog;
   readonly invalidation: CatalogInvalidation;
+  readonly reconcile: readonly AdminCall[];
 }
 
-function adminPlaneOf({ stores, log, tokenizer, catalog, invalidation }: AdminParts): AdminPlaneOptions {
+function adminPlaneOf(parts: AdminParts): AdminPlaneOptions {
+  const { stores, log, tokenizer, catalog, invalidation, reconcile } = parts;
   const administration = administrationOf(stores, log);
   return {
     calls: [
       ...createAdminCalls(administration),
       ...webhookCalls({ ...administration, webhooks: stores.webhooks, outbox: stores.outbox }),
       ...tokenFactorCalls(tokenizer),
+      ...reconcile,
     ],
     admins: catalog,
     newId: randomUUIDv7,

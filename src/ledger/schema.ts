@@ -219,6 +219,10 @@ export interface Schema {
     failed_at: Date | null;
     last_error: string | null;
   };
+  job_run: {
+    name: string;
+    started_at: Date;
+  };
   gateway_instance: {
     id: string;
     host: string;

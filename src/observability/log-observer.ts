@@ -1,7 +1,13 @@
 import type { Logger } from 'pino';
 import { formatAmount } from '../domain/money.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
-import type { LedgerObserver, Observer, RequestSummary } from './observer.ts';
+import type {
+  LedgerObserver,
+  Observer,
+  ReconcileObserver,
+  ReconcileReport,
+  RequestSummary,
+} from './observer.ts';
 
 const thousandths = (value: number) => Math.round(value * 1000) / 1000;
 const milliseconds = (value: number | null) => (value === null ? null : thousandths(value));
@@ -29,8 +35,22 @@ function requestLine(summary: RequestSummary) {
   };
 }
 
+function reconcileLine({ checked, differing, repaired, amount, tenants }: ReconcileReport) {
+  return {
+    checked,
+    differing,
+    repaired,
+    amount: formatAmount(amount),
+    tenants: tenants.map((one) => ({
+      tenant_id: one.tenantId,
+      quota_redis_db_diff: formatAmount(one.amount),
+      what: one.what,
+    })),
+  };
+}
+
 /** One line per request, and one per fault; what only metrics are made of is for who looks closely. */
-export function createLogObserver(log: Logger): Observer & LedgerObserver {
+export function createLogObserver(log: Logger): Observer & LedgerObserver & ReconcileObserver {
   return {
     requestEnded: (summary) => log.info(requestLine(summary), 'request'),
     tokensCompared: ({ model, percent }) =>
@@ -44,6 +64,11 @@ export function createLogObserver(log: Logger): Observer & LedgerObserver {
     },
     orphanSettled: (traceId, isCharged) =>
       log.warn({ trace_id: traceId, charged: isCharged }, 'settled what a process that died had left open'),
+    reconciled: (report) => {
+      const line = reconcileLine(report);
+      if (report.differing > 0) log.warn(line, 'hot state differed from the ledger');
+      else log.debug(line, 'hot state equals the ledger');
+    },
     fault: (what, error, traceId) => log.error({ err: error, trace_id: traceId }, what),
   };
 }

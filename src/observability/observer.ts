@@ -35,6 +35,31 @@ export interface TokenAccuracy {
   readonly percent: number;
 }
 
+/** A tenant whose hot state isn't what the ledger says of it. */
+export interface TenantDifference {
+  readonly tenantId: TenantId;
+  /** By how much its available money differs, zero or more: it may also be a counter that does. */
+  readonly amount: NanoUsd;
+  /** For people, one line each. */
+  readonly what: readonly string[];
+}
+
+/** No more tenants are told by name: each is a time series. */
+export const mostTenantsReported = 50;
+
+/** What a comparison of hot state with the ledger came to. */
+export interface ReconcileReport {
+  /** Tenants that were looked at, those that are cold among them. */
+  readonly checked: number;
+  readonly differing: number;
+  /** Of these, how many were repaired. */
+  readonly repaired: number;
+  /** Over all that differ. */
+  readonly amount: NanoUsd;
+  /** Those that differ by the most money, 50 of them at the most. */
+  readonly tenants: readonly TenantDifference[];
+}
+
 /** Items of one kind that the ledger wrote by one statement, from one lane. */
 export interface WrittenBatch {
   readonly size: number;
@@ -51,6 +76,12 @@ export interface WrittenBatch {
 /** Who watches the ledger. Nothing it does can fail a write. */
 export interface LedgerObserver {
   batchWritten(batch: WrittenBatch): void;
+}
+
+/** Who watches whether hot state and the ledger agree. Nothing it does can fail a comparison. */
+export interface ReconcileObserver {
+  /** What the last report named and this one doesn't differs no more, or is another process' to tell. */
+  reconciled(report: ReconcileReport): void;
 }
 
 /** Who watches the gateway. Nothing it does can fail a request. */

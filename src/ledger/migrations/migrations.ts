@@ -8,6 +8,7 @@ import * as limits from './0004-limits.ts';
 import * as apiKeyQuotas from './0005-api-key-quotas.ts';
 import * as warnings from './0006-warnings.ts';
 import * as instances from './0007-instances.ts';
+import * as jobRuns from './0008-job-runs.ts';
 
 /** Numbered and only added to: what has run somewhere is never edited. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -18,6 +19,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0005-api-key-quotas': apiKeyQuotas,
   '0006-warnings': warnings,
   '0007-instances': instances,
+  '0008-job-runs': jobRuns,
 };
 
 /** The schema's version that this code is written for. */
