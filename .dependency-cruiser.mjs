@@ -41,6 +41,11 @@ export default {
       '^src/ledger/schema\\.ts$',
       interfaces,
     ]),
+    only('audit-imports-the-schema', '^src/audit/', [
+      '^src/(domain|audit)/',
+      '^src/ledger/schema\\.ts$',
+      interfaces,
+    ]),
     only('simulator-imports-itself', '^src/simulator/', ['^src/simulator/']),
     only('observability-imports-interfaces', '^src/observability/', [
       '^src/(domain|observability)/',

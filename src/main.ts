@@ -1,5 +1,7 @@
+import { openAuditedStores } from './app/audit.ts';
 import { openPriceStore } from './app/price-store.ts';
 import { type App, migrateLedger, startApp, startSupervisor, startWorker } from './app.ts';
+import { auditExitCodes, runAuditCommand } from './audit/audit-command.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { Fault } from './domain/errors.ts';
 import { runPricesCommand } from './prices/import-command.ts';
@@ -9,6 +11,7 @@ import { listenToSupervisor } from './workers/cluster-worker.ts';
 const usage = `Usage:
   tollgate                       start the gateway
   tollgate migrate               bring the ledger's schema up to date, and nothing else
+  tollgate audit [--tenant ID]   recompute the ledger, and compare hot state with it
   tollgate sim                   start the simulated provider alone
   tollgate prices import FILE    import prices from LiteLLM's price map (see tollgate prices)
 `;
@@ -74,13 +77,23 @@ async function runPrices(args: readonly string[]): Promise<void> {
   });
 }
 
+async function runAudit(args: readonly string[]): Promise<void> {
+  const printError = (text: string) => process.stderr.write(text);
+  process.exitCode = await runAuditCommand({
+    args,
+    print: (text) => process.stdout.write(text),
+    printError,
+    open: () => openAuditedStores({ config: readConfig(process.env), warn: printError }),
+  });
+}
+
 async function runMigrations(): Promise<void> {
   const version = await migrateLedger(readConfig(process.env));
   process.stdout.write(`The ledger's schema is up to date: ${version}\n`);
 }
 
 /** One line for what the person who starts it can mend; everything for what they can't. */
-function fail(error: unknown): never {
+function fail(error: unknown, exitCode = 1): never {
   const { code } = error as NodeJS.ErrnoException;
   if (error instanceof ConfigError)
     process.stderr.write(`Tollgate can't start with this environment:\n${error.message}\n`);
@@ -90,7 +103,7 @@ function fail(error: unknown): never {
   else if (code !== undefined && error instanceof Error && 'path' in error) {
     process.stderr.write(`The data directory can't be used: ${error.message}\n`);
   } else console.error(error);
-  process.exit(1);
+  process.exit(exitCode);
 }
 
 const [command, ...rest] = process.argv.slice(2);
@@ -99,6 +112,7 @@ try {
   else if (command === 'migrate' && rest.length === 0) await runMigrations();
   else if (command === 'sim' && rest.length === 0) await runSimulator(process.env);
   else if (command === 'prices') await runPrices(rest);
+  else if (command === 'audit') await runAudit(rest).catch((error) => fail(error, auditExitCodes.notAudited));
   else {
     process.stderr.write(usage);
     process.exit(2);

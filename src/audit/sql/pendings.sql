@@ -1,0 +1,13 @@
+-- No transaction stays open after its expiry and a grace of ten minutes, as long as some gateway lived by then to close
+-- it: a ledger without a gateway keeps what was open.
+--
+-- Parameters: $1 tenant_id text[]   $2 how many are told at the most
+-- Result: a row per difference, {tenant_id, id, what, found, expected}.
+SELECT
+  b.tenant_id, b.id, 'status' AS what, 'PENDING' AS found,
+  'closed after ' || to_char(b.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS expected
+FROM billing_transaction b
+WHERE
+  b.tenant_id = ANY ($1::text[]) AND b.status = 'PENDING'
+  AND b.expires_at < (SELECT max(g.heartbeat_at) FROM gateway_instance g) - interval '10 minutes'
+LIMIT $2::integer
