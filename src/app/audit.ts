@@ -7,6 +7,7 @@ import type { RedisConfig } from '../config/redis.ts';
 import type { Config } from '../config.ts';
 import { systemClock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
+import type { TenantId } from '../domain/ids.ts';
 import { createRedisHotState } from '../hot-state/redis/redis.ts';
 import { loadScripts } from '../hot-state/redis/scripts.ts';
 import { createReconciler } from '../jobs/reconcile/reconciler.ts';
@@ -16,6 +17,7 @@ import { openPostgres } from '../ledger/drivers/postgres.ts';
 import { schemaVersion } from '../ledger/migrations/migrations.ts';
 import { createSqlLedger } from '../ledger/sql-ledger.ts';
 import { createSqlUpkeep } from '../ledger/sql-upkeep.ts';
+import type { ReconcileReport } from '../observability/observer.ts';
 import { openRedis } from './hot-state.ts';
 
 export interface AuditedStoresOptions {
@@ -26,7 +28,7 @@ export interface AuditedStoresOptions {
 
 /**
  * What an audit reads. Nothing is made or brought up to date for it.
- * @throws Fault LEDGER_UNAVAILABLE or HOT_STATE_UNAVAILABLE that says why it can't be opened
+ * @throws Fault LEDGER_UNAVAILABLE that says why it can't be opened
  */
 export async function openAuditedStores({ config, warn }: AuditedStoresOptions): Promise<AuditedStores> {
   const undo = new AsyncDisposableStack();
@@ -34,11 +36,11 @@ export async function openAuditedStores({ config, warn }: AuditedStoresOptions):
     const driver = await openLedger(config);
     undo.defer(() => driver.close());
     await requireSchema(driver);
-    const compareHotState =
-      config.redis === null ? null : await openComparison(config.redis, driver, { warn, undo });
+    const { redis } = config;
     return {
       source: createSqlAuditSource({ db: driver.db }),
-      compareHotState,
+      // Not before the ledger is audited, which can be done with Redis away.
+      compareHotState: redis === null ? null : (tenantId) => compare(tenantId, redis, { driver, warn, undo }),
       close: () => undo.disposeAsync(),
     };
   } catch (error) {
@@ -76,15 +78,16 @@ async function requireSchema({ db }: Driver): Promise<void> {
 }
 
 interface ComparisonParts {
+  readonly driver: Driver;
   readonly warn: (text: string) => void;
   readonly undo: AsyncDisposableStack;
 }
 
-async function openComparison(
+async function compare(
+  tenantId: TenantId | null,
   redis: RedisConfig,
-  driver: Driver,
-  { warn, undo }: ComparisonParts,
-): Promise<AuditedStores['compareHotState']> {
+  { driver, warn, undo }: ComparisonParts,
+): Promise<ReconcileReport> {
   const onFault = (what: string, error: unknown) =>
     warn(`${what}: ${error instanceof Error ? error.message : String(error)}\n`);
   const client = await openRedis(redis, { warn: () => undefined }, undo);
@@ -98,5 +101,5 @@ async function openComparison(
     onFault,
   });
   const { signal } = new AbortController();
-  return (tenantId) => reconciler.run(tenantId === null ? 'all' : { tenantId }, { repairs: false, signal });
+  return await reconciler.run(tenantId === null ? 'all' : { tenantId }, { repairs: false, signal });
 }

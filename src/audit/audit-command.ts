@@ -7,7 +7,10 @@ import { type AuditSource, auditLedger, type LedgerAudit, type LedgerDifference 
 /** What an audit reads. */
 export interface AuditedStores {
   readonly source: AuditSource;
-  /** Compares hot state with the ledger, of one tenant or of all (null), and changes nothing; null where there is none to reach. */
+  /**
+   * Compares hot state with the ledger, of one tenant or of all (null), and changes nothing; null where there is none to
+   * reach. @throws Fault HOT_STATE_UNAVAILABLE that says why
+   */
   readonly compareHotState: ((tenantId: TenantId | null) => Promise<ReconcileReport>) | null;
   close(): Promise<void>;
 }
@@ -49,11 +52,15 @@ export async function runAuditCommand(command: AuditCommand): Promise<ExitCode> 
       await stores.close();
     }
   } catch (error) {
-    if (!(error instanceof Fault)) throw error;
-    const reason = error.cause instanceof Error ? ` (${error.cause.message})` : '';
-    command.printError(`${error.message}${reason}\n`);
+    command.printError(reasonOf(error));
     return auditExitCodes.notAudited;
   }
+}
+
+/** @throws what isn't a Fault */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Fault)) throw error;
+  return `${error.message}${error.cause instanceof Error ? ` (${error.cause.message})` : ''}\n`;
 }
 
 type Asked =
@@ -82,10 +89,15 @@ async function audit(
   }
   print(`Ledger: ${ledgerSummary(ledger)}\n`);
   if (compareHotState === null) return exitCodeOf(ledger.differences);
-  const report = await compareHotState(tenantId);
-  for (const { tenantId: of, what } of report.tenants) for (const line of what) print(`${of}: ${line}\n`);
-  print(`Hot state: ${hotStateSummary(report)}\n`);
-  return exitCodeOf(ledger.differences + report.differing);
+  try {
+    const report = await compareHotState(tenantId);
+    for (const { tenantId: of, what } of report.tenants) for (const line of what) print(`${of}: ${line}\n`);
+    print(`Hot state: ${hotStateSummary(report)}\n`);
+    return exitCodeOf(ledger.differences + report.differing);
+  } catch (error) {
+    printError(`Hot state could not be compared. ${reasonOf(error)}`);
+    return ledger.differences > 0 ? auditExitCodes.differences : auditExitCodes.notAudited;
+  }
 }
 
 function exitCodeOf(differences: number): ExitCode {
