@@ -217,7 +217,7 @@ const planted: readonly Planted[] = [
     name: 'a row that is open for too long, with gateways there to close it',
     statements: (story) => [
       setRow(story, story.open, `expires_at = '2026-11-23T10:00:00Z'`),
-      `INSERT INTO gateway_instance (id, host, pid, heartbeat_at) VALUES ('late', 'test', 1, '2026-11-23T10:10:01Z')`,
+      `INSERT INTO gateway_instance (id, host, pid, started_at, heartbeat_at) VALUES ('late', 'test', 1, '2026-11-23T09:00:00Z', '2026-11-23T10:10:01Z')`,
     ],
     told: ['open: status is PENDING, should be closed after 2026-11-23T10:00:00Z'],
   },
@@ -339,10 +339,16 @@ describe.each([
     expect((await audit(other.tenantId)).differences).toEqual([]);
   });
 
-  it('passes over what is open for long while no gateway lived', async () => {
+  it('passes over what is open for long while no gateway lived, or only a moment', async () => {
     const story = await newStory();
-    await opened.driver.query(setRow(story, story.open, `expires_at = '2100-01-01T00:00:00Z'`), []);
-    await opened.driver.query(`DELETE FROM gateway_instance`, []);
+    await opened.driver.query(setRow(story, story.open, `expires_at = '2020-01-01T00:00:00Z'`), []);
+    await opened.driver.query('DELETE FROM gateway_instance', []);
+    await opened.driver.query(
+      `INSERT INTO gateway_instance (id, host, pid, started_at, heartbeat_at) VALUES
+        ('before', 'test', 1, '2019-01-01T00:00:00Z', '2020-01-01T00:09:00Z'),
+        ('fresh', 'test', 1, '2020-01-02T00:00:00Z', '2020-01-02T00:09:00Z')`,
+      [],
+    );
     expect((await audit(story.tenantId)).differences).toEqual([]);
   });
 

@@ -1,5 +1,5 @@
--- No transaction stays open after its expiry and a grace of ten minutes, as long as some gateway lived by then to close
--- it: a ledger without a gateway keeps what was open.
+-- No transaction stays open after its expiry while a gateway lives for ten minutes, which had to close it: a ledger
+-- without a gateway keeps what was open.
 --
 -- Parameters: $1 tenant_id text[]   $2 how many are told at the most
 -- Result: a row per difference, {tenant_id, id, what, found, expected}.
@@ -9,5 +9,9 @@ SELECT
 FROM billing_transaction b
 WHERE
   b.tenant_id = ANY ($1::text[]) AND b.status = 'PENDING'
-  AND b.expires_at < (SELECT max(g.heartbeat_at) FROM gateway_instance g) - interval '10 minutes'
+  AND EXISTS (
+    SELECT
+    FROM gateway_instance g
+    WHERE g.heartbeat_at - greatest(g.started_at, b.expires_at) > interval '10 minutes'
+  )
 LIMIT $2::integer
