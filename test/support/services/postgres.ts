@@ -23,6 +23,8 @@ export interface PostgresService {
   readonly isRunning: boolean;
   /** Ends it at once, as a crash would; its data stay. */
   crash(): Promise<void>;
+  /** Kills every process of it: none of them does anything any more. Its data stay. */
+  kill(): Promise<void>;
   /** Starts it again on the same port. */
   restart(): Promise<void>;
   /** Stops every process of it without a word to anyone, until `thaw`. */
@@ -167,6 +169,11 @@ async function runPostgres({
       return server.isRunning;
     },
     crash: () => end(),
+    kill: async () => {
+      frozen.clear();
+      for (const pid of await processesOf(server.pid)) signal(pid, 'SIGKILL');
+      await server.end('SIGKILL');
+    },
     restart: async () => {
       await end();
       server = await start();
