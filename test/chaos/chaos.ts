@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type LoadOptions, runLoad } from './clients.ts';
+import { askOnceMore, type LoadOptions, runLoad } from './clients.ts';
 import { compare } from './compare.ts';
 import { drawsFrom } from './draws.ts';
 import { nowMs } from './exchange.ts';
@@ -42,7 +42,8 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
     const faults = createFaultMaker({ stage, tell: timed(tell) });
     const ended = new AbortController();
     const ports = stage.gateways.map(({ process }) => process.port);
-    const load = runLoad({ ...options, ports, tenants, ended: ended.signal });
+    const loadOptions = { ...options, ports, tenants, ended: ended.signal };
+    const load = runLoad(loadOptions);
     const lastsMs = minutes * 60_000;
     const plan = planFaults(drawsFrom(seed, planSalt), { ...options, lastsMs });
     const calm = sleep(lastsMs);
@@ -56,10 +57,11 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
     const ledger = readLedger(stage.databaseUrl);
     await untilSettled(ledger, options.settledWithinMs);
     const settledWithinSeconds = Math.round((nowMs() - wholeAtMs) / 1000);
+    const last = await askOnceMore(loadOptions, told.asked);
     const hotState = await compareHotState(stage, tenants);
     provider.stop();
     const comparison = compare({
-      told,
+      told: { ...told, asked: [...told.asked, ...last] },
       tenants,
       rows: await ledger.rows(),
       balances: await ledger.balances(),

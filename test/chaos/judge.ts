@@ -24,8 +24,8 @@ export type Rule = typeof lateCheckpoint | typeof completeUncommitted;
 
 export interface Judgement {
   readonly verdict: Verdict;
-  /** It was being answered as a stream when its gateway died. */
-  readonly brokeWithGateway: boolean;
+  /** For how long before the end what was delivered is not charged; null unless its gateway died under a stream. */
+  readonly unchargedMs: number | null;
   readonly explained: readonly Rule[];
   readonly wrong: readonly Wrong[];
 }
@@ -123,7 +123,7 @@ function judgeRefused({ row }: Case, own: readonly Attempt[]): Judgement {
   const neverSent = own.every(({ end }) => end === 'unreached');
   return {
     verdict: neverSent ? 'unknown' : 'refused',
-    brokeWithGateway: false,
+    unchargedMs: null,
     explained: [],
     wrong: [
       ...(isCharged ? [wrong('unexplained', 'it was refused, and is charged')] : []),
@@ -136,7 +136,7 @@ function judgeRefused({ row }: Case, own: readonly Attempt[]): Judgement {
 function judgeComplete(found: Case, main: Attempt): Judgement {
   const { row, upstream, faults } = found;
   const told = main.headers['x-billing-amount'];
-  const base = { verdict: 'complete', brokeWithGateway: false } as const;
+  const base = { verdict: 'complete', unchargedMs: null } as const;
   if (row?.status !== 'COMMITTED' || row.outcome === died) {
     const endedAtMs = main.endedAtMs;
     const wasAway = ledgerWasAway(faults, main.gateway, {
@@ -184,13 +184,13 @@ function judgeBroken(found: Case, main: Attempt): Judgement {
   if (row === null) {
     const all =
       main.pieces.length > 0 ? [wrong('lost', 'bytes of it were delivered, and it has no row')] : [];
-    return { verdict, brokeWithGateway: false, explained: [], wrong: [...all, ...judgeCut(found, main)] };
+    return { verdict, unchargedMs: null, explained: [], wrong: [...all, ...judgeCut(found, main)] };
   }
   const cuts = judgeCut(found, main);
   const isOfDeadGateway = row.outcome === died || (main.end === 'cut' && cuts.length === 0);
   if (!isOfDeadGateway) {
     const all = [...cuts, ...judgeDelivered(row, main)];
-    return { verdict, brokeWithGateway: false, explained: [], wrong: all };
+    return { verdict, unchargedMs: null, explained: [], wrong: all };
   }
   const { explained, wrong: all } = judgeCheckpoint(found, main);
   const neverDied = hasDied(found, main)
@@ -198,7 +198,7 @@ function judgeBroken(found: Case, main: Attempt): Judgement {
     : [wrong('unexplained', 'it ended as of a dead gateway, which lived')];
   return {
     verdict,
-    brokeWithGateway: asked.isStream && isAnswered,
+    unchargedMs: asked.isStream && isAnswered ? unchargedMs(main, row) : null,
     explained,
     wrong: [...cuts, ...neverDied, ...all],
   };
@@ -252,6 +252,12 @@ function judgeCheckpoint(found: Case, main: Attempt): Checked {
   }
   const isLate = charged < tokensBy(endMs - checkpointIntervalMs) - eventTokens;
   return { explained: isLate && all.length === 0 ? [lateCheckpoint] : [], wrong: all, isLate };
+}
+
+function unchargedMs(main: Attempt, row: Row): number {
+  const charged = row.status === 'COMMITTED' ? (row.outputTokens ?? 0) : 0;
+  const first = main.pieces.find(({ atMs }) => tokensDelivered(main, atMs) > charged);
+  return first === undefined ? 0 : (lastByteAtMs(main) ?? first.atMs) - first.atMs;
 }
 
 interface Checked extends Pick<Judgement, 'explained' | 'wrong'> {

@@ -25,6 +25,8 @@ export interface Report {
   readonly kills: number;
   /** Streams whose gateway was killed, or taken for dead, while they ran. */
   readonly streamsBrokenByGateway: number;
+  /** Of those, the longest time before the end of which nothing is charged. */
+  readonly longestUnchargedSeconds: number;
   readonly topUps: {
     readonly acknowledged: number;
     readonly repeated: number;
@@ -47,6 +49,7 @@ export interface Reported
 
 export function makeReport({ comparison, hotState, faults, ...said }: Reported): Report {
   const { judged } = comparison;
+  const uncharged = judged.flatMap(({ judgement }) => judgement.unchargedMs ?? []);
   const findings = [...comparison.findings, ...hotState];
   const byKind = countOf(faults.map(({ kind }) => kind));
   const byVerdict = countOf(judged.map(({ judgement }) => judgement.verdict));
@@ -63,7 +66,8 @@ export function makeReport({ comparison, hotState, faults, ...said }: Reported):
     },
     faults: Object.fromEntries(faultKinds.map((kind) => [kind, byKind[kind] ?? 0])) as Report['faults'],
     kills: faults.filter(({ kind }) => kind.startsWith('kill')).length,
-    streamsBrokenByGateway: judged.filter(({ judgement }) => judgement.brokeWithGateway).length,
+    streamsBrokenByGateway: uncharged.length,
+    longestUnchargedSeconds: Math.round(Math.max(0, ...uncharged) / 100) / 10,
     explained: countOf(judged.flatMap(({ judgement }) => judgement.explained)),
     wrong: { lost: wrong.lost ?? 0, double: wrong.double ?? 0, unexplained: wrong.unexplained ?? 0 },
     findings,
@@ -91,6 +95,7 @@ export function tableOf(report: Report): string {
     ['kills', report.kills],
     ...Object.entries(faults).map(([name, count]) => [`  ${name}`, count] as const),
     ['streams that broke with their gateway', report.streamsBrokenByGateway],
+    ['  of which not charged, at the most, s', report.longestUnchargedSeconds],
     ['top-ups acknowledged', `${topUps.acknowledged}, ${topUps.repeated} of them sent more than once`],
     ['all settled within, s', report.settledWithinSeconds],
     ...Object.entries(report.explained).map(([rule, count]) => [`explained: ${rule}`, count] as const),

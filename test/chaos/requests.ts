@@ -76,35 +76,69 @@ const kinds: readonly Kind[] = [
 const deck = kinds.flatMap((kind) => Array<Kind>(kind.weight).fill(kind));
 const keyedShare = 0.5;
 const impatientShare = 0.15;
+const patienceMs = 25_000;
 
 /** What is asked for is drawn, and what comes of it is up to the faults. */
 export function drawErrand(options: ErrandOptions): Errand {
   const { draws, tenant, number } = options;
   const kind = draws.of(deck);
-  const isStream = kind.isStream(draws);
+  const wanted = {
+    model: kind.model(draws),
+    maxTokens: kind.maxTokens(draws, options),
+    isStream: kind.isStream(draws),
+  };
+  return {
+    ...errandOf(tenant, { name: kind.name, number, isKeyed: draws.happens(keyedShare), ...wanted }),
+    patienceMs: draws.happens(impatientShare) ? draws.between(1_000, 4_000) : patienceMs,
+    leavesAfterMs: kind.leaves ? draws.between(0, 6_000) : null,
+  };
+}
+
+/** As small as can be. */
+export function lastErrand(tenant: Tenant, number: number): Errand {
+  return errandOf(tenant, {
+    name: 'last answer',
+    number,
+    isKeyed: false,
+    model: 'quick',
+    maxTokens: 1,
+    isStream: false,
+  });
+}
+
+interface Wanted {
+  readonly name: string;
+  readonly number: number;
+  readonly isKeyed: boolean;
+  readonly model: ModelName;
+  readonly maxTokens: number;
+  readonly isStream: boolean;
+}
+
+function errandOf({ id }: Tenant, { name, number, isKeyed, model, maxTokens, isStream }: Wanted): Errand {
   const mark = `chaos-${number}`;
   const request = {
-    model: kind.model(draws),
+    model,
     user: mark,
     messages: [{ role: 'user', content: 'Tell me of the sea.' }],
-    max_tokens: kind.maxTokens(draws, options),
+    max_tokens: maxTokens,
     stream: isStream,
   };
   const body = JSON.stringify(request);
   return {
     asked: {
       mark,
-      tenantId: tenant.id,
-      kind: `${kind.name} (${request.model})`,
+      tenantId: id,
+      kind: `${name} (${model})`,
       isStream,
-      idempotencyKey: draws.happens(keyedShare) ? `key-${mark}` : null,
+      idempotencyKey: isKeyed ? `key-${mark}` : null,
       requestHash: hashRequest('openai.chat', Buffer.from(body)),
       attempts: [],
       inquiries: [],
     },
     body,
-    otherBody: JSON.stringify({ ...request, max_tokens: request.max_tokens + 1 }),
-    patienceMs: draws.happens(impatientShare) ? draws.between(1_000, 4_000) : 25_000,
-    leavesAfterMs: kind.leaves ? draws.between(0, 6_000) : null,
+    otherBody: JSON.stringify({ ...request, max_tokens: maxTokens + 1 }),
+    patienceMs,
+    leavesAfterMs: null,
   };
 }
