@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { runChaos } from './chaos/chaos.ts';
+import { storyOf, tableOf } from './chaos/report.ts';
+
+// The short form of `npm run chaos`: for half a minute everything dies.
+
+const seed = Number(process.env.CHAOS_SEED ?? 7);
+
+it('nothing is lost, nothing is charged twice, and nothing is unexplained, whatever dies', async () => {
+  const report = await runChaos({
+    seed,
+    minutes: 0.5,
+    killsPerMinute: 12,
+    stopsLong: false,
+    without: new Set(),
+    settledWithinMs: 60_000,
+    longTokens: { least: 60, most: 120 },
+    tell: console.info,
+  });
+  console.info(tableOf(report));
+  expect(report.kills).toBeGreaterThanOrEqual(4);
+  expect(report.verdicts.complete).toBeGreaterThan(20);
+  expect(report.streamsBrokenByGateway).toBeGreaterThan(0);
+  expect(report.findings.map((finding) => storyOf(finding, []))).toEqual([]);
+}, 180_000);
