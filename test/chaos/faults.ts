@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { askRedis } from '../support/services/ask-redis.ts';
 import type { TcpProxy } from '../support/services/tcp-proxy.ts';
 import { nowMs } from './exchange.ts';
-import type { Step } from './plan.ts';
+import { longStopMs, type Step } from './plan.ts';
 import type { Fault } from './records.ts';
 import type { Stage, StagedGateway } from './stage.ts';
 
@@ -29,6 +29,8 @@ export function createFaultMaker({ stage, tell }: FaultMakerOptions): FaultMaker
   /** What is being killed or started again, and what stands still. */
   const down = new Set<object>();
   const still = new Set<object>();
+  /** Those that are to come back after they were taken for dead: they aren't killed before. */
+  const spared = new Set<object>();
   const { postgres, redis, gateways } = stage;
 
   async function record(step: Step, gateway: StagedGateway | null, work: () => Promise<void>): Promise<void> {
@@ -48,7 +50,7 @@ export function createFaultMaker({ stage, tell }: FaultMakerOptions): FaultMaker
       kill_redis: [redis, wanted, other, postgres],
       kill_postgres: [postgres, wanted, other, redis],
     }[step.kind as 'kill_gateway' | 'kill_redis' | 'kill_postgres'];
-    const target = order.find((one) => !down.has(one));
+    const target = order.find((one) => !down.has(one) && !spared.has(one));
     if (target === undefined) return;
     down.add(target);
     still.delete(target);
@@ -92,6 +94,7 @@ export function createFaultMaker({ stage, tell }: FaultMakerOptions): FaultMaker
     }[step.kind as 'stop_gateway' | 'stop_redis' | 'stop_postgres'];
     if (down.has(target) || still.has(target)) return;
     still.add(target);
+    if (step.lastsMs >= longStopMs.least) spared.add(target);
     const gateway = 'process' in target ? target : null;
     await record(step, gateway, async () => {
       await freeze(target);
@@ -100,6 +103,7 @@ export function createFaultMaker({ stage, tell }: FaultMakerOptions): FaultMaker
       while (nowMs() < until && still.has(target)) await sleep(50);
       if (still.delete(target)) await thaw(target);
     });
+    spared.delete(target);
   }
 
   async function disturb(step: Step): Promise<void> {

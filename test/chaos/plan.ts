@@ -94,7 +94,8 @@ function durationOf(kind: FaultKind, draws: Draws): number {
 }
 
 const longStopEveryMs = 120_000;
-const longStopMs = { least: 32_000, most: 45_000 } as const;
+/** Of a gateway that is to be taken for dead, and to come back. */
+export const longStopMs = { least: 32_000, most: 45_000 } as const;
 
 /** A gateway that is away for so long is taken for dead, and comes back. */
 function longStops(lastsMs: number, draws: Draws): readonly Step[] {

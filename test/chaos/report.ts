@@ -21,6 +21,8 @@ export interface Report {
   readonly requests: number;
   readonly attempts: number;
   readonly verdicts: Readonly<Record<Verdict, number>>;
+  /** How often clients got which status or code instead of an answer. */
+  readonly refusals: Readonly<Record<string, number>>;
   readonly faults: Readonly<Record<FaultKind, number>>;
   readonly kills: number;
   /** Streams whose gateway was killed, or taken for dead, while they ran. */
@@ -64,6 +66,13 @@ export function makeReport({ comparison, hotState, faults, ...said }: Reported):
       refused: byVerdict.refused ?? 0,
       unknown: byVerdict.unknown ?? 0,
     },
+    refusals: countOf(
+      judged
+        .flatMap(({ asked }) => asked.attempts)
+        .flatMap(({ end, status, code }) =>
+          end === 'refused' ? `${status} ${code ?? 'of the provider'}` : [],
+        ),
+    ) as Report['refusals'],
     faults: Object.fromEntries(faultKinds.map((kind) => [kind, byKind[kind] ?? 0])) as Report['faults'],
     kills: faults.filter(({ kind }) => kind.startsWith('kill')).length,
     streamsBrokenByGateway: uncharged.length,
@@ -92,6 +101,7 @@ export function tableOf(report: Report): string {
     ['seconds of chaos', report.seconds],
     ['requests (attempts)', `${report.requests} (${report.attempts})`],
     ...Object.entries(verdicts).map(([name, count]) => [`  ${name}`, count] as const),
+    ...Object.entries(report.refusals).map(([name, count]) => [`    ${name}`, count] as const),
     ['kills', report.kills],
     ...Object.entries(faults).map(([name, count]) => [`  ${name}`, count] as const),
     ['streams that broke with their gateway', report.streamsBrokenByGateway],
