@@ -68,7 +68,7 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
       upstream: provider.read(),
       faults: faults.done,
     });
-    const report = makeReport({
+    const reported = {
       seed,
       seconds: Math.round(lastsMs / 1000),
       topUps: countTopUps(told.toppedUp),
@@ -77,8 +77,9 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
       comparison,
       hotState,
       faults: faults.done,
-    });
-    await writeReport(report, faults.done);
+    };
+    const report = makeReport(reported);
+    await writeReport(report, reported);
     return report;
   } finally {
     await stage.end();

@@ -15,7 +15,11 @@ export interface Compared {
 }
 
 export interface Comparison {
-  readonly judged: readonly { readonly asked: Asked; readonly judgement: Judgement }[];
+  readonly judged: readonly {
+    readonly asked: Asked;
+    readonly row: Row | null;
+    readonly judgement: Judgement;
+  }[];
   readonly findings: readonly Finding[];
 }
 
@@ -35,7 +39,7 @@ export function compare(compared: Compared): Comparison {
     for (const { kind, what } of judgement.wrong) findings.push({ kind, what, ...about, row });
     for (const twice of more)
       findings.push({ kind: 'double', what: 'it has more rows', ...about, row: twice });
-    return { asked, judgement };
+    return { asked, row, judgement };
   });
   for (const row of [...charges.values()].flat()) {
     const what = 'a row that nobody asked for';

@@ -193,9 +193,8 @@ function judgeBroken(found: Case, main: Attempt): Judgement {
     return { verdict, unchargedMs: null, explained: [], wrong: all };
   }
   const { explained, wrong: all } = judgeCheckpoint(found, main);
-  const neverDied = hasDied(found, main)
-    ? []
-    : [wrong('unexplained', 'it ended as of a dead gateway, which lived')];
+  const isWronglyDead = row.outcome === died && !hasDied(found, main);
+  const neverDied = isWronglyDead ? [wrong('unexplained', 'it ended as of a dead gateway, which lived')] : [];
   return {
     verdict,
     unchargedMs: asked.isStream && isAnswered ? unchargedMs(main, row) : null,

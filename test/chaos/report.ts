@@ -118,20 +118,31 @@ export function tableOf(report: Report): string {
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');
 }
 
-/** Beside the logs: the figures, the faults, and the whole story of each finding. */
-export async function writeReport(report: Report, faults: readonly Fault[]): Promise<void> {
+/** Beside the logs: the figures, the faults, and the whole story of each finding and of what is explained. */
+export async function writeReport(report: Report, { comparison, faults }: Reported): Promise<void> {
   const write = (name: string, text: string) => writeFile(join(report.folder, name), text);
   const { findings, ...figures } = report;
   await write('report.json', `${JSON.stringify(figures, null, 2)}\n`);
   await write('faults.json', `${JSON.stringify(faults, null, 2)}\n`);
   await write('stories.txt', findings.map((finding) => storyOf(finding, faults)).join('\n\n'));
+  const explained = comparison.judged.flatMap(({ asked, row, judgement }) =>
+    judgement.explained.map((what) =>
+      storyOf({ kind: 'explained', what, tenantId: asked.tenantId, asked, row }, faults),
+    ),
+  );
+  await write('explained.txt', explained.join('\n\n'));
+}
+
+interface Story extends Omit<Finding, 'kind'> {
+  readonly kind: FindingKind | 'explained';
 }
 
 /** What is known of a finding: the client's record, the ledger's row, and the faults of its time. */
-export function storyOf({ kind, what, tenantId, asked, row }: Finding, faults: readonly Fault[]): string {
-  const told = asked === null ? null : { ...asked, attempts: asked.attempts.map(toldAttempt) };
+export function storyOf(told: Story, faults: readonly Fault[]): string {
+  const { kind, what, tenantId, asked, row } = told;
+  const client = asked === null ? null : { ...asked, attempts: asked.attempts.map(toldAttempt) };
   const around = asked === null || asked.attempts.length === 0 ? [] : faultsAround(faults, asked);
-  const parts = { tenantId, client: told, row: timesOf(row), faults: around.map(timesOf) };
+  const parts = { tenantId, client, row: timesOf(row), faults: around.map(timesOf) };
   return `${kind}: ${what}\n${inspect(parts, { depth: 6, breakLength: 140, compact: 4 })}`;
 }
 
