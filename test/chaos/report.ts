@@ -27,7 +27,7 @@ export interface Report {
   readonly kills: number;
   /** Streams whose gateway was killed, or taken for dead, while they ran. */
   readonly streamsBrokenByGateway: number;
-  /** Of those, the longest time before the end of which nothing is charged. */
+  /** Of those that no rule has to explain, the longest time before the end of which nothing is charged. */
   readonly longestUnchargedSeconds: number;
   readonly topUps: {
     readonly acknowledged: number;
@@ -51,7 +51,9 @@ export interface Reported
 
 export function makeReport({ comparison, hotState, faults, ...said }: Reported): Report {
   const { judged } = comparison;
-  const uncharged = judged.flatMap(({ judgement }) => judgement.unchargedMs ?? []);
+  const uncharged = (all: Comparison['judged']) =>
+    all.flatMap(({ judgement }) => judgement.unchargedMs ?? []);
+  const plain = judged.filter(({ judgement }) => judgement.explained.length === 0);
   const findings = [...comparison.findings, ...hotState];
   const byKind = countOf(faults.map(({ kind }) => kind));
   const byVerdict = countOf(judged.map(({ judgement }) => judgement.verdict));
@@ -75,8 +77,8 @@ export function makeReport({ comparison, hotState, faults, ...said }: Reported):
     ) as Report['refusals'],
     faults: Object.fromEntries(faultKinds.map((kind) => [kind, byKind[kind] ?? 0])) as Report['faults'],
     kills: faults.filter(({ kind }) => kind.startsWith('kill')).length,
-    streamsBrokenByGateway: uncharged.length,
-    longestUnchargedSeconds: Math.round(Math.max(0, ...uncharged) / 100) / 10,
+    streamsBrokenByGateway: uncharged(judged).length,
+    longestUnchargedSeconds: Math.round(Math.max(0, ...uncharged(plain)) / 100) / 10,
     explained: countOf(judged.flatMap(({ judgement }) => judgement.explained)),
     wrong: { lost: wrong.lost ?? 0, double: wrong.double ?? 0, unexplained: wrong.unexplained ?? 0 },
     findings,
@@ -105,7 +107,7 @@ export function tableOf(report: Report): string {
     ['kills', report.kills],
     ...Object.entries(faults).map(([name, count]) => [`  ${name}`, count] as const),
     ['streams that broke with their gateway', report.streamsBrokenByGateway],
-    ['  of which not charged, at the most, s', report.longestUnchargedSeconds],
+    ['  uncharged without an outage, at most, s', report.longestUnchargedSeconds],
     ['top-ups acknowledged', `${topUps.acknowledged}, ${topUps.repeated} of them sent more than once`],
     ['all settled within, s', report.settledWithinSeconds],
     ...Object.entries(report.explained).map(([rule, count]) => [`explained: ${rule}`, count] as const),

@@ -58,7 +58,7 @@ export const tenantKinds: readonly TenantKind[] = [
     topUp: '0.0003',
     isStrict: true,
   },
-  { name: 'hasty', clients: 2, values: { balance: '1000', rpm_limit: 30 }, topUp: '1', isStrict: false },
+  { name: 'hasty', clients: 2, values: { balance: '1000', rpm_limit: 10 }, topUp: '1', isStrict: false },
 ];
 
 export interface Tenant extends Pick<TenantKind, 'name' | 'topUp' | 'isStrict'> {
