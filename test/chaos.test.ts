@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { runChaos } from './chaos/chaos.ts';
 import { storyOf, tableOf } from './chaos/report.ts';
@@ -22,4 +23,6 @@ it('nothing is lost, nothing is charged twice, and nothing is unexplained, whate
   expect(report.verdicts.complete).toBeGreaterThan(20);
   expect(report.streamsBrokenByGateway).toBeGreaterThan(0);
   expect(report.findings.map((finding) => storyOf(finding, []))).toEqual([]);
+  // The logs of a run that shows something are kept.
+  await rm(report.folder, { recursive: true });
 }, 180_000);
