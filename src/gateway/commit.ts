@@ -58,7 +58,8 @@ export interface SettlementsOptions {
 const hotStateWaitMs = 250;
 
 const firstPauseMs = 50;
-const longestPauseMs = 5_000;
+/** What waits shares a statement, so that asking often costs little; what isn't in when a process dies is lost. */
+const longestPauseMs = 500;
 
 /** What the ledger refuses so often stays PENDING, with its money held, for a person to look at. */
 const maxRefusals = 3;
