@@ -78,6 +78,7 @@ export async function openServing(
     dataPlane: {
       pipeline,
       catalog,
+      ledger: stores.ledger,
       clock: systemClock,
       observer,
       dialects,

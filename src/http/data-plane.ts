@@ -8,13 +8,16 @@ import { authenticate } from '../gateway/authenticate.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
 import type { Caller } from '../gateway/request.ts';
 import { isPriced } from '../gateway/resolve.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
+import { findBilled } from './billing.ts';
 import { readBody } from './body.ts';
 import { responseClient, wireError } from './response-client.ts';
 
 export interface DataPlaneOptions {
   readonly pipeline: Pipeline;
   readonly catalog: Catalog;
+  readonly ledger: Pick<Ledger, 'findByTrace'>;
   readonly clock: Clock;
   readonly observer: Observer;
   /** What is served, each on its own paths. */
@@ -81,6 +84,11 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
     const caller = await authenticate(callerOf(request), options);
     if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
     return await listModels(caller.apiKey.models, options);
+  });
+  server.get('/v1/billing/transactions/*', async (request, reply) => {
+    const { '*': traceId = '' } = request.params as { '*'?: string };
+    const found = await findBilled(callerOf(request), traceId, options);
+    return found.kind === 'refused' ? send(reply, found, defaultDialect) : found.body;
   });
 }
 
