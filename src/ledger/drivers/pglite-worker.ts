@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite, types } from '@electric-sql/pglite';
-import type { WorkerAnswer, WorkerRequest } from './pglite.ts';
+import type { WorkerAnswer, WorkerRequest } from './embedded-engine.ts';
 
 // PGlite runs where it is awaited: in a thread of its own, so that no statement delays a relayed byte.
 
@@ -14,22 +14,43 @@ const pglite = await PGlite.create({
   parsers: { [types.INT8]: asText, [types.NUMERIC]: asText, [types.DATE]: asText },
 });
 
-/** An error of PGlite itself: a trap in its WebAssembly is the engine's end, a bad parameter is the caller's. */
-function stateWithoutCode(error: unknown): string {
-  return error instanceof Error && error.name === 'RuntimeError' ? 'XX000' : '22000';
+interface EngineError {
+  readonly message?: string;
+  readonly code?: string;
+  readonly severity?: string;
 }
+
+/** A trap in its WebAssembly. */
+function isTrap(error: unknown): boolean {
+  return error instanceof Error && error.name === 'RuntimeError';
+}
+
+/**
+ * After a panic the engine's memory is no more what it has to be, and it has no process of its own that would
+ * end: asked again, it computes for ever.
+ */
+function isEnd(error: unknown): boolean {
+  const { severity } = error as EngineError;
+  return severity === 'PANIC' || severity === 'FATAL' || isTrap(error);
+}
+
+let ended = false;
 
 async function answer(request: WorkerRequest): Promise<WorkerAnswer> {
   try {
     const { rows, affectedRows } = await pglite.query(request.statement, [...request.parameters]);
     return { id: request.id, rows, affectedRows };
   } catch (error) {
-    const { message, code } = error as { message?: string; code?: string };
-    return { id: request.id, error: message ?? String(error), sqlState: code ?? stateWithoutCode(error) };
+    const { message = String(error), code } = error as EngineError;
+    ended = isEnd(error);
+    // An error of PGlite itself, and no trap, is a bad parameter.
+    const sqlState = code ?? (ended ? 'XX000' : '22000');
+    return { id: request.id, error: message, sqlState, isEnd: ended };
   }
 }
 
-port.on('message', async (request: WorkerRequest | 'close') => {
+async function handle(request: WorkerRequest | 'close'): Promise<void> {
+  if (ended) return;
   if (request !== 'close') {
     port.postMessage(await answer(request));
     return;
@@ -37,5 +58,11 @@ port.on('message', async (request: WorkerRequest | 'close') => {
   await pglite.close();
   port.postMessage('closed');
   port.close();
+}
+
+// One after the other: what waits in the engine itself would begin before its end is known.
+let turn = Promise.resolve();
+port.on('message', (request: WorkerRequest | 'close') => {
+  turn = turn.then(() => handle(request));
 });
 port.postMessage('ready');
