@@ -14,7 +14,12 @@ import {
   type TestGateway,
   type TestTenant,
 } from './support/gateway.ts';
-import { createDatabase, type PostgresService, startPostgres } from './support/services/postgres.ts';
+import {
+  administer,
+  createDatabase,
+  type PostgresService,
+  startPostgres,
+} from './support/services/postgres.ts';
 
 const run = promisify(execFile);
 const entry = fileURLToPath(new URL('../bin/tollgate.js', import.meta.url));
@@ -72,9 +77,31 @@ describe('a gateway on Postgres', () => {
     ]);
   });
 
-  it('names its database in its health', async () => {
-    const health = await fetch(`${gateway.url}/health`);
-    expect(await health.json()).toMatchObject({ database: { status: 'healthy', detail: 'postgres' } });
+  it('says in its log and its health that a power loss could take what was charged, as long as it could', async () => {
+    const health = async () => {
+      const response = await fetch(`${gateway.url}/health`);
+      return { http: response.status, ...((await response.json()) as object) };
+    };
+    const change = async (name: string, value: string) => {
+      await administer(server.url, `ALTER SYSTEM SET ${name} = ${value}`);
+      await administer(server.url, 'SELECT pg_reload_conf()');
+    };
+    const degraded = (detail: RegExp) => ({
+      http: 200,
+      status: 'degraded',
+      database: { status: 'degraded', detail: expect.stringMatching(detail) },
+    });
+    // The tests' own servers don't sync, which is quick.
+    expect(gateway.output()).toMatch(/less safe than it should be/);
+    expect(await health()).toMatchObject(degraded(/^postgres: fsync is off.* ALTER SYSTEM SET fsync = on/));
+    expect((await fetch(`${gateway.url}/health/ready`)).status).toBe(200);
+
+    await change('fsync', 'on');
+    await change('full_page_writes', 'off');
+    await expect.poll(health, { timeout: 10_000 }).toMatchObject(degraded(/full_page_writes is off/));
+    await change('full_page_writes', 'on');
+    const well = { http: 200, status: 'healthy', database: { status: 'healthy', detail: 'postgres' } };
+    await expect.poll(health, { timeout: 10_000 }).toMatchObject(well);
   });
 
   it('refuses with 503 within a second while Postgres is away, stays alive, and serves again after', async () => {

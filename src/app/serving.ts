@@ -221,7 +221,7 @@ function healthOf({ driver, redis }: Stores, parts: HealthParts): HealthOptions 
         // A durable write: a disk that is full shows here, and not in a SELECT.
         ask: async () => {
           await heartbeat.beat();
-          return null;
+          return await driver.weakness();
         },
       },
       redis: redis?.health ?? null,

@@ -46,12 +46,19 @@ export async function openStores(
   const hot = await openHotState(config.redis, log, undo);
   const driver = await (migrates ? openMigratedDriver(config) : openDriver(config));
   undo.defer(() => driver.close());
+  if (migrates) await tellWeakness(driver, log);
   const ledger = createSqlLedger({ driver });
   const instances = createSqlInstances(driver);
   const stored = withOneNamePerProvider(createSqlCatalog({ db: driver.db }));
   const catalog = withEnvironmentAdmin(stored, config.adminToken);
   const [outbox, webhooks] = [createSqlOutbox(driver.db), createSqlWebhooks(driver.db)];
   return { ...hot, driver, ledger, instances, catalog, outbox, webhooks };
+}
+
+/** Once, however many processes serve: each says it in its health. */
+async function tellWeakness(driver: Driver, log: Logger): Promise<void> {
+  const weakness = await driver.weakness();
+  if (weakness !== null) log.warn({ ledger: weakness }, 'what was charged is less safe than it should be');
 }
 
 /** What changes the stores: an admin's calls, and the start. */

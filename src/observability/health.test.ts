@@ -1,4 +1,5 @@
 import { beforeEach, expect, it } from 'vitest';
+import { Fault } from '../domain/errors.ts';
 import { createHealthReporter, type Part } from './health.ts';
 
 let nowMs: number;
@@ -40,6 +41,26 @@ it('says of each part how long it took, and what is wrong and to be done', async
     redis: { status: 'degraded', latencyMs: 0, detail: 'limping: set it to noeviction.' },
     luaScripts: { status: 'unhealthy', latencyMs: null, detail: 'away: connect ECONNREFUSED' },
   });
+});
+
+it("tells what the engine said, where a fault's own words are meant for clients, and no address of a network", async () => {
+  const full = Object.assign(new Error('could not extend file: No space left on device'), {
+    sqlState: '53100',
+  });
+  const failing = (cause: Error): Part => ({
+    name: 'ledger',
+    ask: async () => {
+      throw new Fault('LEDGER_UNAVAILABLE', 'The ledger is not available.', { cause });
+    },
+  });
+  const detailOf = async (cause: Error) =>
+    (await createHealthReporter({ clock, database: failing(cause), redis: null, luaScripts: null })())
+      .database.detail;
+  expect(await detailOf(full)).toBe('ledger: could not extend file: No space left on device');
+  expect(await detailOf(new Fault('LEDGER_UNAVAILABLE', "can't be opened"))).toBe("ledger: can't be opened");
+  expect(await detailOf(new Error('connect ECONNREFUSED 10.0.0.1:5432'))).toBe(
+    'ledger: The ledger is not available.',
+  );
 });
 
 it('gives up a part that never answers', async () => {

@@ -1,4 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
+import { Fault } from '../domain/errors.ts';
 import type { HealthReport, PartHealth, Status } from './health-report.ts';
 
 /** A part that can be asked how it is. */
@@ -66,8 +67,15 @@ async function probe({ name, ask }: Part, clock: Clock): Promise<PartHealth> {
       ? { status: 'healthy', latencyMs, detail: name }
       : { status: 'degraded', latencyMs, detail: `${name}: ${trouble}` };
   } catch (error) {
-    return { status: 'unhealthy', latencyMs: null, detail: `${name}: ${(error as Error).message}` };
+    return { status: 'unhealthy', latencyMs: null, detail: `${name}: ${reasonOf(error)}` };
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** A Fault's own words are for clients; what an engine or we ourselves said below it tells what to mend. */
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as Error;
+  const tells = cause instanceof Fault || (cause instanceof Error && 'sqlState' in cause);
+  return tells ? cause.message : message;
 }

@@ -18,6 +18,12 @@ export interface Driver {
   readonly parallelism: number;
   /** Whether the engine can still be reached, as far as is known without asking it. */
   readonly alive: boolean;
+  /**
+   * Why what it says is durable could be lost all the same, and what to do, for whoever runs it; null where
+   * nothing is known to be wrong.
+   * @throws as `query` does
+   */
+  weakness(): Promise<string | null>;
   /** Ends it. What was resolved before is durable; what was not, may be. */
   close(): Promise<void>;
 }

@@ -112,6 +112,8 @@ export async function openPglite(dataDir: string): Promise<Driver> {
       const { rows } = await engine.current().runAlone(statement, parameters);
       return rows as readonly Row[];
     },
+    // That it doesn't sync its files is its nature, which the docs tell, and nothing that a setting would mend.
+    weakness: async () => null,
     close: async () => {
       await engine.close();
       lock.release();

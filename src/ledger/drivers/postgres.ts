@@ -13,6 +13,7 @@ import {
 import { Fault } from '../../domain/errors.ts';
 import type { Schema } from '../schema.ts';
 import { type Driver, engineError, SqlError } from './driver.ts';
+import { durabilityWeakness } from './postgres-durability.ts';
 import { setUpSession, valueTypes } from './postgres-session.ts';
 import { Reachability, unavailable } from './reachability.ts';
 
@@ -273,6 +274,8 @@ export async function openPostgres(options: PostgresOptions): Promise<Driver> {
       `Postgres at ${placeOf(options.url)} can't be used as the ledger: ${reason}`,
     );
   }
+  const query = async <Row>(statement: string, parameters: readonly unknown[]) =>
+    (await engine.query(statement, parameters)).rows as readonly Row[];
   return {
     db: new Kysely<Schema>({ dialect: new PostgresDialect({ pool: asPool(engine) }) }),
     parallelism: options.lanes ?? 4,
@@ -280,8 +283,8 @@ export async function openPostgres(options: PostgresOptions): Promise<Driver> {
     get alive() {
       return !engine.closed;
     },
-    query: async <Row>(statement: string, parameters: readonly unknown[]) =>
-      (await engine.query(statement, parameters)).rows as readonly Row[],
+    query,
+    weakness: () => durabilityWeakness(query),
     close: () => engine.close(),
   };
 }

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chown, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { appendFile, chown, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -72,8 +72,10 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   const dataDir = await mkdtemp(join(tmpdir(), 'tollgate-postgres-'));
   try {
     await createCluster(dataDir, ['--no-sync']);
+    // In its file, not in its arguments: what is there can't be changed while it runs.
+    await appendFile(join(dataDir, 'postgresql.conf'), 'fsync = off\n');
     const port = await freePort();
-    return await runPostgres({ dataDir, port, settings: ['fsync=off', ...settings], isTemporary: true });
+    return await runPostgres({ dataDir, port, settings, isTemporary: true });
   } catch (error) {
     await rm(dataDir, { recursive: true, force: true });
     throw error;
