@@ -14,7 +14,9 @@ import { startGateway, type TestGateway, type TestTenant } from './gateway.ts';
 export interface FleetOptions {
   readonly gateways: number;
   readonly databaseUrl: string;
-  /** Where the gateways find Redis, and where the test does: it may look past a proxy. */
+  /** Where the gateways find the database, if not there too: the test may look past a proxy. */
+  readonly gatewaysDatabaseUrl?: string;
+  /** Where the gateways find Redis, and where the test does. */
   readonly redisEnv: Readonly<Record<string, string>>;
   readonly redisAddress: RedisAddress;
 }
@@ -29,7 +31,7 @@ export interface Fleet {
 
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const { databaseUrl, redisEnv, redisAddress } = options;
-  const env = { DATABASE_URL: databaseUrl, ...redisEnv };
+  const env = { DATABASE_URL: options.gatewaysDatabaseUrl ?? databaseUrl, ...redisEnv };
   const undo = new AsyncDisposableStack();
   // The receipts of a ledger are the same, whichever gateway tells them.
   const [first, ...others] = await Promise.all(
