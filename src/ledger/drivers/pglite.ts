@@ -6,6 +6,7 @@ import type { Schema } from '../schema.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 import type { Driver } from './driver.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
+import { EngineTrouble } from './engine-trouble.ts';
 import { scarceSpace } from './free-space.ts';
 import { LastingEngine } from './lasting-engine.ts';
 
@@ -101,6 +102,7 @@ export async function openPglite(dataDir: string): Promise<Driver> {
     lock.release();
     throw error;
   });
+  const trouble = new EngineTrouble();
   const engine = new LastingEngine(first, () => openWhole(path));
   return {
     db: new Kysely<Schema>({ dialect: new PGliteDialect({ pglite: asPglite(engine) }) }),
@@ -109,11 +111,11 @@ export async function openPglite(dataDir: string): Promise<Driver> {
       return !engine.closed;
     },
     query: async <Row>(statement: string, parameters: readonly unknown[]) => {
-      const { rows } = await engine.current().runAlone(statement, parameters);
+      const { rows } = await trouble.watch(engine.current().runAlone(statement, parameters));
       return rows as readonly Row[];
     },
     // That it doesn't sync its files is its nature, which the docs tell, and nothing that a setting would mend.
-    weakness: async () => null,
+    weakness: async () => trouble.tell(),
     close: async () => {
       await engine.close();
       lock.release();

@@ -13,6 +13,7 @@ import {
 import { Fault } from '../../domain/errors.ts';
 import type { Schema } from '../schema.ts';
 import { type Driver, engineError, SqlError } from './driver.ts';
+import { EngineTrouble } from './engine-trouble.ts';
 import { durabilityWeakness } from './postgres-durability.ts';
 import { setUpSession, valueTypes } from './postgres-session.ts';
 import { Reachability, unavailable } from './reachability.ts';
@@ -274,8 +275,9 @@ export async function openPostgres(options: PostgresOptions): Promise<Driver> {
       `Postgres at ${placeOf(options.url)} can't be used as the ledger: ${reason}`,
     );
   }
+  const trouble = new EngineTrouble();
   const query = async <Row>(statement: string, parameters: readonly unknown[]) =>
-    (await engine.query(statement, parameters)).rows as readonly Row[];
+    (await trouble.watch(engine.query(statement, parameters))).rows as readonly Row[];
   return {
     db: new Kysely<Schema>({ dialect: new PostgresDialect({ pool: asPool(engine) }) }),
     parallelism: options.lanes ?? 4,
@@ -284,7 +286,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Driver> {
       return !engine.closed;
     },
     query,
-    weakness: () => durabilityWeakness(query),
+    weakness: async () => trouble.tell() ?? (await durabilityWeakness(query)),
     close: () => engine.close(),
   };
 }

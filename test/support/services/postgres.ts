@@ -21,6 +21,8 @@ export interface PostgresService {
   readonly url: string;
   urlOf(database: string): string;
   readonly isRunning: boolean;
+  /** The server's own, first, and those that it has started. */
+  processes(): Promise<readonly number[]>;
   /** Ends it at once, as a crash would; its data stay. */
   crash(): Promise<void>;
   /** Kills every process of it: none of them does anything any more. Its data stay. */
@@ -170,6 +172,7 @@ async function runPostgres({
     get isRunning() {
       return server.isRunning;
     },
+    processes: () => processesOf(server.pid),
     crash: () => end(),
     kill: async () => {
       frozen.clear();
