@@ -6,6 +6,7 @@ import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { HoldRef, HotState } from '../hot-state/hot-state.ts';
 import type { Commit, Ledger, Void } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
+import { OverdueCharges } from './overdue-charges.ts';
 
 /** What a committed request did to the balance. */
 export interface Charged {
@@ -43,6 +44,8 @@ export interface Settlements {
   /** How many are not settled yet. */
   readonly open: number;
   isSettling(transactionId: TransactionId): boolean;
+  /** Whether an answer of the tenant was delivered whose charge the ledger can't take. */
+  isOverdue(tenantId: TenantId): boolean;
 }
 
 /** With the API key, whose limits hot state has too. */
@@ -93,6 +96,7 @@ function chargedOtherwise(is: NanoUsd, shouldBe: NanoUsd): string {
 export function createSettlements({ ledger, hotState, observer, clock }: SettlementsOptions): Settlements {
   const running = new Set<Promise<unknown>>();
   const settling = new Set<TransactionId>();
+  const overdue = new OverdueCharges(clock);
 
   function track<T>(settlement: Promise<T>): Promise<T> {
     running.add(settlement);
@@ -120,7 +124,8 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
     const { usage } = close.metered;
     const hold = holdOf(close);
     const tokens = inputTokens(usage) + outputTokens(usage);
-    const answer = await untilDone('committing to the ledger', traceId, () => ledger.commitPending(close));
+    const written = untilDone('committing to the ledger', traceId, () => ledger.commitPending(close));
+    const answer = await overdue.watch(close.tenantId, written);
     switch (answer.kind) {
       case 'committed': {
         await tellHotState('projecting a commit', traceId, () =>
@@ -184,6 +189,7 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
   return {
     commit: (close) => track(only(close.transactionId, () => commit(close))),
     void: (close) => track(only(close.transactionId, () => voidPending(close))),
+    isOverdue: (tenantId) => overdue.has(tenantId),
     isSettling: (transactionId) => settling.has(transactionId),
     idle: async () => {
       while (running.size > 0) await Promise.allSettled(running);

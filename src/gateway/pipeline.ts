@@ -1,7 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { ClientCall, Dialect, DialectRequest } from '../dialects/dialect.ts';
 import type { Clock, Timers } from '../domain/clock.ts';
-import { type Refusal, refusalOf } from '../domain/errors.ts';
+import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import { hashRequest, type IdSource, type RequestHash, type TransactionId } from '../domain/ids.ts';
 import { withoutSecrets } from '../domain/secret-parameters.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
@@ -193,6 +193,11 @@ async function answer(
   }
 }
 
+const overdueRefusal = refusal(
+  'LEDGER_UNAVAILABLE',
+  'The ledger does not take the charge of an earlier request. Nothing was charged for this one; try again.',
+);
+
 /** A request that costs something, and that is in order. */
 interface BillableRequest {
   readonly incoming: GatewayRequest;
@@ -215,6 +220,7 @@ async function bill(asked: BillableRequest, options: Options): Promise<Refusal |
   const requestHash = requestHashOf(dialect, call);
   const known = trace.fromClient ? await options.ledger.findByTrace(tenantId, traceId) : undefined;
   if (known !== undefined) return takenRefusal(known, requestHash);
+  if (options.settlements.isOverdue(tenantId)) return overdueRefusal;
 
   const others = [...new Set(request.otherModels)].map((name) => ({ model: name, usage: {} }));
   const otherPrices = await pricesOfOthers(others, targets[0].upstream.provider, options);
