@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { loadTenant, quotaProjection as projection } from '../../test/support/hot-state.ts';
 import { nano } from '../domain/money.ts';
 import { describeApiKeyQuotas } from './contract/api-key-quotas.contract.ts';
+import { describeClockSteps } from './contract/clock-steps.contract.ts';
 import { describeDurableHolds } from './contract/durable-holds.contract.ts';
 import { describeForgetting } from './contract/forgetting.contract.ts';
 import {
@@ -28,6 +29,7 @@ export function describeHotState(name: string, create: CreateHotState): void {
     describeForgetting(create);
     describeApiKeyQuotas(create);
     describeRates(create);
+    describeClockSteps(create);
 
     it('admits a fresh tenant and tells what remains', async () => {
       const hotState = await loaded();
