@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseAmount } from '../../src/domain/money.ts';
+import type { AnyJson } from '../support/admin-plane.ts';
 import { askAdmin } from './admin.ts';
 import { type Draws, drawsFrom } from './draws.ts';
 import { exchange, nowMs } from './exchange.ts';
@@ -154,22 +155,27 @@ async function send(
   });
 }
 
-/** Asks what became of it: the answer has to be what the ledger says in the end. */
-async function inquire({ ports, tenant }: ClientOptions, asked: Asked, gateway: number): Promise<void> {
+const inquiryPatienceMs = 5_000;
+
+/** Asks what became of it, as a client does that lost its connection: what it is told has to come true. */
+async function inquire({ ports, apiKey }: ClientOptions, asked: Asked, gateway: number): Promise<void> {
   const traceId = encodeURIComponent(asked.idempotencyKey ?? '');
-  const answer = await askAdmin(ports[gateway]!, {
-    method: 'GET',
-    path: `/transactions?tenant_id=${tenant.id}&trace_id=${traceId}`,
-  });
-  if (answer?.status !== 200) return;
-  const [found] = answer.json.data;
-  if (found === undefined) return;
-  asked.inquiries.push({
-    atMs: nowMs(),
-    gateway,
-    status: found.status,
-    amount: found.amount === null ? null : parseAmount(found.amount),
-  });
+  try {
+    const response = await fetch(`http://127.0.0.1:${ports[gateway]!}/v1/billing/transactions/${traceId}`, {
+      headers: { authorization: `Bearer ${apiKey}` },
+      signal: AbortSignal.timeout(inquiryPatienceMs),
+    });
+    if (response.status !== 200) return;
+    const { status, amount } = (await response.json()) as AnyJson;
+    asked.inquiries.push({
+      atMs: nowMs(),
+      gateway,
+      status,
+      amount: amount === null ? null : parseAmount(amount),
+    });
+  } catch {
+    // The gateway is away as well: nothing was said.
+  }
 }
 
 const topUpEveryMs = { least: 2_000, most: 6_000 } as const;
