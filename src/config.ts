@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type BoundsConfig, boundsOf, boundsProblems, boundsVariables } from './config/bounds.ts';
 import {
   type RedisConfig,
   redisOf,
@@ -39,7 +40,8 @@ export interface Config {
   readonly demo: boolean;
   /** Those whose key is set, which stays in the environment. */
   readonly providers: readonly ProviderConfig[];
-  readonly maxBodyBytes: number;
+  /** What a process takes at most. */
+  readonly bounds: BoundsConfig;
   /** How long a drain waits for requests that run. */
   readonly drainMs: number;
   /** Networks of proxies that tell a client's address by x-forwarded-for. */
@@ -114,7 +116,7 @@ const environmentSchema = z.object({
   ANTHROPIC_BASE_URL: baseUrl('https://api.anthropic.com'),
   GEMINI_API_KEY: optionalText,
   GEMINI_BASE_URL: baseUrl('https://generativelanguage.googleapis.com'),
-  MAX_BODY_BYTES: wholeNumber(1024, 512 * 1024 * 1024).default(32 * 1024 * 1024),
+  ...boundsVariables,
   DRAIN_SECONDS: wholeNumber(0, 3600).default(30),
   BILLING_BLOCK_ON_INSUFFICIENT: onOff.default(true),
   BILLING_ALLOW_NEGATIVE: onOff.default(false),
@@ -135,7 +137,8 @@ export function readConfig(environment: Environment): Config {
   const malformed = parsed.success
     ? []
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  const problems = [...redisProblems(present), ...malformed];
+  const together = parsed.success ? boundsProblems(parsed.data) : [];
+  const problems = [...redisProblems(present), ...malformed, ...together];
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems.join('\n'));
   const { data } = parsed;
   const config: Config = {
@@ -148,7 +151,7 @@ export function readConfig(environment: Environment): Config {
     adminToken: data.ADMIN_TOKEN,
     demo: data.DEMO,
     providers: providersOf(data),
-    maxBodyBytes: data.MAX_BODY_BYTES,
+    bounds: boundsOf(data),
     drainMs: data.DRAIN_SECONDS * 1000,
     trustedProxies: data.TRUSTED_PROXIES,
     logLevel: data.LOG_LEVEL,

@@ -12,9 +12,11 @@ import { createRedisInvalidation } from '../catalog/redis-invalidation.ts';
 import type { Config } from '../config.ts';
 import { dialects } from '../dialects/dialects.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
+import { ByteBudget } from '../domain/byte-budget.ts';
 import { systemClock } from '../domain/clock.ts';
 import { createPipeline, type Pipeline } from '../gateway/pipeline.ts';
 import type { AdminPlaneOptions } from '../http/admin-plane.ts';
+import type { DataPlaneBounds } from '../http/data-plane.ts';
 import type { HealthOptions } from '../http/health.ts';
 import { createServer, type GatewayServer } from '../http/server.ts';
 import type { Heartbeat } from '../jobs/heartbeat.ts';
@@ -83,8 +85,9 @@ export async function openServing(
       observer,
       dialects,
       defaultDialect: openaiChat,
-      maxBodyBytes: config.maxBodyBytes,
+      bounds: boundsOf(config),
     },
+    maxConnections: config.bounds.maxConnections,
     trustedProxies: config.trustedProxies,
     adminPlane: adminPlaneOf({ stores, log, tokenizer, catalog, invalidation, reconcile }),
     health: healthOf(stores, { config, heartbeat, accepting: () => state.accepting }),
@@ -98,6 +101,16 @@ export async function openServing(
       state.accepting = true;
     },
     catalogChanged: () => invalidation.changed(),
+  };
+}
+
+function boundsOf({ bounds }: Config): DataPlaneBounds {
+  return {
+    maxBodyBytes: bounds.maxBodyBytes,
+    bodies: new ByteBudget(bounds.maxHeldBytes),
+    maxUnsentBytes: bounds.maxHeldBytes,
+    maxRequests: bounds.maxRequests,
+    stallMs: bounds.clientStallMs,
   };
 }
 
@@ -176,6 +189,7 @@ function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipelin
     random: Math.random,
     lease,
     blockOnInsufficient: config.billing.blockOnInsufficient,
+    answers: new ByteBudget(config.bounds.maxHeldBytes),
     overdraft: { streams: config.billing.streamAllowNegative, answers: config.billing.allowNegative },
   });
 }

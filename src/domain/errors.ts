@@ -23,6 +23,7 @@ export const codes = {
   REQUEST_ALREADY_BILLED: { blame: 'client', retryable: false },
   REQUEST_INVALID: { blame: 'client', retryable: false },
   REQUEST_TOO_LARGE: { blame: 'client', retryable: false },
+  REQUEST_TOO_SLOW: { blame: 'client', retryable: true },
   MODEL_NOT_FOUND: { blame: 'client', retryable: false },
   MODEL_NOT_PRICED: { blame: 'gateway', retryable: false },
   NOT_FOUND: { blame: 'client', retryable: false },

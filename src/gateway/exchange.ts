@@ -1,4 +1,5 @@
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
+import type { ByteBudget } from '../domain/byte-budget.ts';
 import type { Clock, Timers } from '../domain/clock.ts';
 import type { Lease } from '../ledger/instances.ts';
 import type { Checkpoints } from './checkpoints.ts';
@@ -22,6 +23,8 @@ export interface ExchangeOptions extends MeterOptions, OtherPricesOptions {
   readonly lease: Lease;
   /** The largest answer, not a stream, that is read before it is passed on. */
   readonly maxAnswerBytes: number;
+  /** Of all answers that are read as a whole. */
+  readonly answers: ByteBudget;
   /** How long a finished answer waits for a ledger that is away. */
   readonly commitWaitMs: number;
 }

@@ -5,10 +5,12 @@ import { type Unreachable, UpstreamBodyError, type UpstreamResponse } from '../u
 import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { finishStream } from './finish-stream.ts';
 import { contentTypeOf } from './headers.ts';
-import { isJson, readWhole } from './relay.ts';
+import { type NotWhole, readWhole, type WholeLimits } from './read-whole.ts';
+import { isJson } from './relay.ts';
 import { amountHeaders, isForClient, sendWhole } from './respond.ts';
 import { commitPriced, price, settle, voidIt } from './settle.ts';
 import {
+  noRoom,
   timedOut,
   tooLarge,
   unavailable,
@@ -22,10 +24,22 @@ import {
 export async function finish(exchange: Exchange, options: ExchangeOptions): Promise<Refusal | null> {
   const { answer } = exchange.forwarded;
   if (answer.kind === 'unreachable') return await finishUnreachable(exchange, answer, options);
-  if (answer.status < 200 || answer.status > 299) return await finishRefused(exchange, answer, options);
-  const isStream = exchange.request.isStreamed(contentTypeOf(answer));
-  return await (isStream ? finishStream : finishAnswer)(exchange, answer, options);
+  const isRefused = answer.status < 200 || answer.status > 299;
+  const isStream = !isRefused && exchange.request.isStreamed(contentTypeOf(answer));
+  if (isStream) return await finishStream(exchange, answer, options);
+  const held = options.answers.open();
+  try {
+    const body = await readBody(answer, { maxBytes: options.maxAnswerBytes, held });
+    return await (isRefused ? finishRefused : finishAnswer)(exchange, { ...answer, body }, options);
+  } finally {
+    held.letGo();
+  }
 }
+
+/** An answer that is there as a whole, or the reason why it isn't. */
+type WholeResponse = Omit<UpstreamResponse, 'body'> & {
+  readonly body: Buffer | UpstreamBodyError['reason'] | NotWhole;
+};
 
 /** Upstream never answered: nothing is charged, unless it was the client that didn't wait. */
 async function finishUnreachable(
@@ -46,13 +60,12 @@ async function finishUnreachable(
 /** Upstream refused: its answer is the client's, and nothing is charged. */
 async function finishRefused(
   exchange: Exchange,
-  response: UpstreamResponse,
+  response: WholeResponse,
   options: ExchangeOptions,
 ): Promise<Refusal | null> {
-  const body = await readBody(response, options.maxAnswerBytes);
-  await voidIt(exchange, 'upstream_refused', `upstream: status ${response.status}`, options);
-  if (body === null || typeof body === 'string') return unavailable;
-  const { status } = response;
+  const { status, body } = response;
+  await voidIt(exchange, 'upstream_refused', `upstream: status ${status}`, options);
+  if (typeof body === 'string') return body === 'no_room' ? noRoom : unavailable;
   if (isForClient(status, body)) sendWhole(exchange, response, body, {});
   else if (status < 400 || status >= 500) return unavailable;
   // The words of something in between never matter; its status may, to a client that is too fast or too large.
@@ -74,11 +87,11 @@ async function settleGone(exchange: Exchange, sent: boolean, options: ExchangeOp
 /** A whole answer: it is metered and committed, then passed on with what it cost. */
 async function finishAnswer(
   exchange: Exchange,
-  response: UpstreamResponse,
+  response: WholeResponse,
   options: ExchangeOptions,
 ): Promise<Refusal | null> {
-  const body = await readBody(response, options.maxAnswerBytes);
-  if (body === null || typeof body === 'string') return await finishBroken(exchange, body, options);
+  const { body } = response;
+  if (typeof body === 'string') return await finishBroken(exchange, body, options);
   const reading = exchange.dialect.readAnswer(body, {
     quirks: exchange.forwarded.target.upstream.quirks,
     request: exchange.request,
@@ -112,7 +125,7 @@ async function finishAnswer(
 /** A body that ended early: of an answer that isn't a stream, nothing was delivered. */
 async function finishBroken(
   exchange: Exchange,
-  failure: UpstreamBodyError['reason'] | null,
+  failure: UpstreamBodyError['reason'] | NotWhole,
   options: ExchangeOptions,
 ): Promise<Refusal | null> {
   if (exchange.client.gone.aborted) {
@@ -120,23 +133,15 @@ async function finishBroken(
     return null;
   }
   const late = failure === 'timeout' || failure === 'aborted';
-  await voidIt(
-    exchange,
-    late ? 'timeout' : 'upstream_cut',
-    `upstream: ${failure ?? 'answer too large'}`,
-    options,
-  );
-  if (failure === null) return tooLarge;
+  await voidIt(exchange, late ? 'timeout' : 'upstream_cut', `upstream: ${failure}`, options);
+  if (failure === 'too_large') return tooLarge;
+  if (failure === 'no_room') return noRoom;
   return late ? timedOut : unavailable;
 }
 
-/** The body; the reason where it broke off, null where it is too large. */
-async function readBody(
-  response: UpstreamResponse,
-  limit: number,
-): Promise<Buffer | UpstreamBodyError['reason'] | null> {
+async function readBody(response: UpstreamResponse, limits: WholeLimits): Promise<WholeResponse['body']> {
   try {
-    return await readWhole(response.body, limit);
+    return await readWhole(response.body, limits);
   } catch (error) {
     if (error instanceof UpstreamBodyError) return error.reason;
     throw error;

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { answering, RecordedClient } from '../../test/support/pipeline.ts';
 import type { Target } from '../catalog/catalog.ts';
 import { anthropicCountTokens } from '../dialects/anthropic-messages/index.ts';
+import { ByteBudget } from '../domain/byte-budget.ts';
 import { systemClock } from '../domain/clock.ts';
 import { quirksOf } from '../domain/quirks.ts';
 import { passFree } from './pass-free.ts';
@@ -25,7 +26,12 @@ async function countWith(status: number, headers: Record<string, string>, body: 
   const progress = new Progress(systemClock, 0);
   const refused = await passFree(
     { dialect: anthropicCountTokens, headers: {}, request, targets: [target], client, progress },
-    { upstreams: answering(status, headers, body), readCredential: (stored) => stored, maxAnswerBytes: 50 },
+    {
+      upstreams: answering(status, headers, body),
+      readCredential: (stored) => stored,
+      maxAnswerBytes: 50,
+      answers: new ByteBudget(1_000),
+    },
   );
   return { refused, client, progress };
 }

@@ -1,16 +1,18 @@
 import type { Target } from '../catalog/catalog.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
+import type { ByteBudget } from '../domain/byte-budget.ts';
 import type { Refusal } from '../domain/errors.ts';
 import { UpstreamBodyError } from '../upstream/upstream.ts';
 import { type ForwardOptions, forward } from './forward.ts';
 import type { Progress } from './progress.ts';
-import { readWhole } from './relay.ts';
+import { readWhole } from './read-whole.ts';
 import type { Client, RequestHeaders } from './request.ts';
 import { isForClient, sendWhole } from './respond.ts';
-import { timedOut, tooLarge, unavailable } from './upstream-refusals.ts';
+import { noRoom, timedOut, tooLarge, unavailable } from './upstream-refusals.ts';
 
 export interface FreeOptions extends ForwardOptions {
   readonly maxAnswerBytes: number;
+  readonly answers: ByteBudget;
 }
 
 export interface FreeRequest {
@@ -27,13 +29,14 @@ export async function passFree(free: FreeRequest, options: FreeOptions): Promise
   const { client } = free;
   const cancel = new AbortController();
   const onGone = () => cancel.abort();
+  const held = options.answers.open();
   if (client.gone.aborted) return null;
   client.gone.addEventListener('abort', onGone, { once: true });
   try {
     const { answer } = await forward({ ...free, clampedOutput: null, signal: cancel.signal }, options);
     if (answer.kind === 'unreachable') return answer.reason === 'connection' ? unavailable : timedOut;
-    const body = await readWhole(answer.body, options.maxAnswerBytes);
-    if (body === null) return tooLarge;
+    const body = await readWhole(answer.body, { maxBytes: options.maxAnswerBytes, held });
+    if (typeof body === 'string') return body === 'too_large' ? tooLarge : noRoom;
     if (!isForClient(answer.status, body)) return unavailable;
     sendWhole(free, answer, body, {});
     return null;
@@ -43,5 +46,6 @@ export async function passFree(free: FreeRequest, options: FreeOptions): Promise
   } finally {
     client.gone.removeEventListener('abort', onGone);
     cancel.abort();
+    held.letGo();
   }
 }

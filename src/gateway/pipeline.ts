@@ -1,5 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { ClientCall, Dialect, DialectRequest } from '../dialects/dialect.ts';
+import { ByteBudget } from '../domain/byte-budget.ts';
 import type { Clock, Timers } from '../domain/clock.ts';
 import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import { hashRequest, type IdSource, type RequestHash, type TransactionId } from '../domain/ids.ts';
@@ -51,6 +52,8 @@ export interface PipelineOptions {
   /** For tenants whose terms don't say. */
   readonly overdraft?: OverdraftPolicy;
   readonly maxAnswerBytes?: number;
+  /** Of all answers that are read as a whole. */
+  readonly answers?: ByteBudget;
   readonly commitWaitMs?: number;
   /** How long a request waits for the one before it in its session. */
   readonly sessionWaitMs?: number;
@@ -88,6 +91,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     blockOnInsufficient: true,
     overdraft: { streams: true, answers: false },
     maxAnswerBytes: 64 * 1024 * 1024,
+    answers: new ByteBudget(256 * 1024 * 1024),
     commitWaitMs: 5_000,
     sessionWaitMs: 10_000,
     pendingTtlMs: 60 * 60_000,

@@ -157,18 +157,6 @@ async function beforeGrace<T>(next: Promise<T>, closing: Promise<null>): Promise
   }
 }
 
-/** A whole body, or null where it is larger than `limit` bytes. */
-export async function readWhole(body: AsyncIterable<Buffer>, limit: number): Promise<Buffer | null> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > limit) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
-}
-
 /** Whether a body is what it would be metered as. */
 export function isJson(body: Buffer): boolean {
   try {

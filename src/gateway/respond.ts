@@ -29,7 +29,7 @@ export function isForClient(status: number, body: Buffer): boolean {
 /** Sends upstream's head, less what is not the client's business, with what identifies the request. */
 export function startAnswer(
   { client, progress }: Answering,
-  response: UpstreamResponse,
+  response: Pick<UpstreamResponse, 'status' | 'headers'>,
   more: ResponseHeaders,
 ): void {
   progress.firstByte();
@@ -43,7 +43,7 @@ export function startAnswer(
 /** Answers with a body that is there as a whole. */
 export function sendWhole(
   answering: Answering,
-  response: UpstreamResponse,
+  response: Pick<UpstreamResponse, 'status' | 'headers'>,
   body: Buffer,
   more: ResponseHeaders,
 ): void {

@@ -13,6 +13,11 @@ export const tooLarge = refusal(
   'UPSTREAM_UNAVAILABLE',
   "The provider's answer was larger than this gateway passes on. Nothing was charged.",
 );
+export const noRoom = refusal(
+  'OVERLOADED',
+  'This gateway holds as many bytes of answers as it can at the moment. Nothing was charged; try again.',
+  { retryAfterSeconds: 1 },
+);
 export const brokenOff = refusal(
   'UPSTREAM_UNAVAILABLE',
   'The provider broke off in the middle of its answer. What was delivered until then was charged.',

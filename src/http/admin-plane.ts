@@ -3,6 +3,7 @@ import type { AdminCall } from '../admin/admin-call.ts';
 import type { CatalogStore } from '../catalog/catalog.ts';
 import { Fault, type Refusal, refusal } from '../domain/errors.ts';
 import { hashSecret, type IdSource } from '../domain/ids.ts';
+import { permitBody } from './expect.ts';
 import { statusOf } from './status.ts';
 
 export interface AdminPlaneOptions {
@@ -40,6 +41,10 @@ function mount(plane: FastifyInstance, options: AdminPlaneOptions): void {
     const name = await findActor(admins, request.headers.authorization);
     if (name === undefined) return sendRefusal(reply, unauthenticated);
     actors.set(request, name);
+  });
+  plane.addHook('preParsing', (request, reply, payload, done) => {
+    permitBody(request, reply);
+    done(null, payload);
   });
   plane.setNotFoundHandler((request, reply) =>
     sendRefusal(

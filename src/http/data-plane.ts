@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { ClientCall, Dialect } from '../dialects/dialect.ts';
-import type { Clock } from '../domain/clock.ts';
+import type { ByteBudget } from '../domain/byte-budget.ts';
+import type { Clock, Timers } from '../domain/clock.ts';
 import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import { authenticate } from '../gateway/authenticate.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
@@ -11,31 +13,57 @@ import { isPriced } from '../gateway/resolve.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
 import { findBilled } from './billing.ts';
-import { readBody } from './body.ts';
+import { type ReadBody, readBody } from './body.ts';
+import { connectionsFull } from './connections.ts';
+import { permitBody } from './expect.ts';
+import { Intake, noRoom, type Place } from './intake.ts';
 import { responseClient, wireError } from './response-client.ts';
+import { headersTooLargeStatus } from './status.ts';
+import { UnsentAnswers } from './unsent.ts';
 
 export interface DataPlaneOptions {
   readonly pipeline: Pipeline;
   readonly catalog: Catalog;
   readonly ledger: Pick<Ledger, 'findByTrace'>;
-  readonly clock: Clock;
+  readonly clock: Clock & Timers;
   readonly observer: Observer;
   /** What is served, each on its own paths. */
   readonly dialects: readonly Dialect[];
   /** Errors of paths that belong to no dialect take the shape of this one. */
   readonly defaultDialect: Dialect;
+  readonly bounds: DataPlaneBounds;
+  /** Whether a connection is one too many. */
+  readonly isBeyond: (socket: Socket) => boolean;
+}
+
+/** What the requests of a process hold at most. */
+export interface DataPlaneBounds {
   readonly maxBodyBytes: number;
+  /** Of the bodies of all requests that are under way. */
+  readonly bodies: ByteBudget;
+  readonly maxUnsentBytes: number;
+  readonly maxRequests: number;
+  /** So long a client may send nothing of its request, or take nothing of its answer. */
+  readonly stallMs: number;
 }
 
 /** The paths that clients of the providers know, under the names that the providers gave them. */
 export async function dataPlane(server: FastifyInstance, options: DataPlaneOptions): Promise<void> {
-  const { pipeline, clock, dialects, defaultDialect, maxBodyBytes } = options;
+  const { pipeline, clock, dialects, defaultDialect, bounds } = options;
+  const { maxBodyBytes, stallMs, bodies, maxRequests } = bounds;
+  const intake = new Intake({ maxRequests, bodies, inFlight: () => pipeline.inFlight });
+  const places = new WeakMap<FastifyRequest, Place>();
+  const sending = { stallMs, timers: clock, unsent: new UnsentAnswers(bounds.maxUnsentBytes) };
 
   // The body is forwarded byte for byte, so it is not parsed here, whatever its content type.
   server.removeAllContentTypeParsers();
-  server.addContentTypeParser('*', (_: FastifyRequest, payload: IncomingMessage) =>
-    readBody(payload, maxBodyBytes),
-  );
+  server.addContentTypeParser('*', (request: FastifyRequest, payload: IncomingMessage): Promise<ReadBody> => {
+    const place = places.get(request);
+    if (place === undefined) return Promise.resolve(unread);
+    const hold = (bytes: number) => place.hold(bytes);
+    const declaredBytes = declaredLength(request);
+    return readBody(payload, { maxBytes: maxBodyBytes, declaredBytes, stallMs, timers: clock, hold });
+  });
   server.setErrorHandler((error: Error & { readonly statusCode?: number }, request, reply) => {
     if ((error.statusCode ?? 500) >= 500)
       options.observer.fault(`answering ${pathOf(request.url)}`, error, null);
@@ -46,26 +74,53 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
     send(reply, refusal('NOT_FOUND', message), dialectAt(request.url, options));
   });
 
-  // Whoever isn't known may not fill the memory: a body of any size is read for API keys only.
+  server.addHook('onRequest', (request, reply, done) => {
+    const refused = headRefusal(request, reply, options);
+    if (refused === null) return done();
+    const status = refused === tooManyHeaders ? headersTooLargeStatus : undefined;
+    return send(reply, refused, dialectAt(request.url, options), status);
+  });
+
   server.addHook('onRequest', async (request, reply) => {
-    if (request.method !== 'POST' || isSmall(request.headers)) return;
+    if (request.method !== 'POST') return;
+    // Whoever isn't known may not fill the memory. Nothing is read of the body; the refusal is the pipeline's.
     const caller = await authenticate(callerOf(request), options);
-    if (caller.kind === 'refused') return send(reply, caller, dialectAt(request.url, options));
+    if (caller.kind === 'refused') return;
+    const declaredBytes = declaredLength(request);
+    const refused = declaredBytes !== null && declaredBytes > maxBodyBytes ? tooLarge(maxBodyBytes) : null;
+    const place = refused ?? encodingRefusal(request) ?? intake.enter(declaredBytes);
+    if (place.kind === 'refused') return send(reply, place, dialectAt(request.url, options));
+    places.set(request, place);
+    // A connection that breaks before the request is served is told by nothing else.
+    reply.raw.once('close', () => {
+      if (places.has(request)) place.leave();
+    });
+  });
+  server.addHook('preParsing', (request, reply, payload, done) => {
+    if (places.has(request)) permitBody(request, reply);
+    done(null, payload);
   });
 
   const routes = dialects.flatMap((dialect) => dialect.paths.map((path) => ({ path, dialect })));
   for (const { path, dialect } of routes) {
     server.post(path, (request, reply) => {
       const arrivedAtMs = clock.monotonic();
-      const call = callOf(request);
-      const refused = call === null ? unreadablePath : bodyRefusal(request, maxBodyBytes);
-      if (call === null || refused !== null) return send(reply, refused ?? unreadablePath, dialect);
+      const body = (request.body as ReadBody | undefined) ?? unread;
+      if (body.kind !== 'body') return send(reply, bodyRefusal(body, bounds), dialect);
+      const call = callOf(request.url, body.bytes);
+      if (call === null) return send(reply, unreadablePath, dialect);
       // From here on the answer is the pipeline's, which streams it and must own the connection.
       reply.hijack();
-      void pipeline.serve(
-        { dialect, ...callerOf(request), call, arrivedAtMs },
-        responseClient(reply.raw, dialect),
-      );
+      const place = places.get(request);
+      places.delete(request);
+      // The pipeline knows how long it needs the body, and nothing else keeps it.
+      request.body = undefined;
+      void pipeline
+        .serve(
+          { dialect, ...callerOf(request), call, arrivedAtMs },
+          responseClient(reply.raw, dialect, sending),
+        )
+        .finally(() => place?.leave());
       return reply;
     });
   }
@@ -105,15 +160,11 @@ function pathOf(url: string): string {
 const unreadablePath = refusal('REQUEST_INVALID', "The path can't be read: check its percent-encoding.");
 
 /** Null where the path can't be decoded. */
-function callOf({ body, url }: FastifyRequest): ClientCall | null {
+function callOf(url: string, body: Buffer): ClientCall | null {
   const [target = ''] = url.split('#', 1);
   const [path = '', query = ''] = target.split('?', 2);
   try {
-    return {
-      path: decodeURIComponent(path),
-      query: new URLSearchParams(query),
-      body: Buffer.isBuffer(body) ? body : Buffer.alloc(0),
-    };
+    return { path: decodeURIComponent(path), query: new URLSearchParams(query), body };
   } catch {
     return null;
   }
@@ -153,17 +204,22 @@ async function listModels(
   };
 }
 
-const smallBodyBytes = 64 * 1024;
+/** Of whoever isn't known, or sends none. */
+const unread: ReadBody = { kind: 'body', bytes: Buffer.alloc(0) };
 
-function isSmall(headers: FastifyRequest['headers']): boolean {
-  return (
-    headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= smallBodyBytes
-  );
+/** Bytes; null where the client doesn't say. */
+function declaredLength({ headers }: FastifyRequest): number | null {
+  const declared = headers['content-length'];
+  return declared === undefined ? null : Number(declared);
 }
 
-function send(reply: FastifyReply, refused: Refusal, dialect: Dialect): FastifyReply {
+/** @param otherStatus where it isn't the code's own */
+function send(reply: FastifyReply, refused: Refusal, dialect: Dialect, otherStatus?: number): FastifyReply {
   const { status, headers, body } = wireError(refused, dialect);
-  return reply.code(status).headers(headers).send(body);
+  return reply
+    .code(otherStatus ?? status)
+    .headers(headers)
+    .send(body);
 }
 
 /** What the web framework refuses is the request's fault, and anything else is ours. */
@@ -173,13 +229,52 @@ function requestRefusal(error: Error & { readonly statusCode?: number }): Refusa
   return refusalOf(error, 'Something went wrong before the request could be served. Nothing was charged.');
 }
 
-function bodyRefusal({ headers, body }: FastifyRequest, maxBodyBytes: number): Refusal | null {
-  if (!Buffer.isBuffer(body) && body !== undefined && body !== null) {
-    return refusal(
-      'REQUEST_TOO_LARGE',
-      `The body is larger than ${maxBodyBytes} bytes. Nothing was charged.`,
-    );
+/** More than any client sends; each is looked at, and most are passed on. */
+const maxHeaders = 256;
+const tooManyHeaders = refusal(
+  'REQUEST_TOO_LARGE',
+  `The request has more than ${maxHeaders} headers. Nothing was charged.`,
+);
+const pipelined = refusal(
+  'REQUEST_INVALID',
+  'This request was sent before the answer to the one before it had ended. Send one at a time on a connection. Nothing was charged.',
+);
+
+/** What is refused by the head of the request alone, whoever sent it. */
+function headRefusal(
+  { raw }: FastifyRequest,
+  reply: FastifyReply,
+  { isBeyond }: Pick<DataPlaneOptions, 'isBeyond'>,
+): Refusal | null {
+  if (raw.rawHeaders.length / 2 > maxHeaders) return tooManyHeaders;
+  // Its answer would gather in memory until the one before it has ended, and nobody would hear that its client left.
+  const isPipelined = reply.raw.socket === null;
+  if (!isPipelined && !isBeyond(raw.socket)) return null;
+  reply.header('connection', 'close');
+  return isPipelined ? pipelined : connectionsFull;
+}
+
+function tooLarge(maxBodyBytes: number): Refusal {
+  return refusal('REQUEST_TOO_LARGE', `The body is larger than ${maxBodyBytes} bytes. Nothing was charged.`);
+}
+
+function bodyRefusal(
+  { kind }: Exclude<ReadBody, { kind: 'body' }>,
+  { maxBodyBytes, stallMs }: DataPlaneBounds,
+): Refusal {
+  switch (kind) {
+    case 'too_large':
+      return tooLarge(maxBodyBytes);
+    case 'too_slow': {
+      const words = `The body came too slowly, or nothing of it for ${stallMs / 1000} s. Nothing was charged.`;
+      return refusal('REQUEST_TOO_SLOW', words);
+    }
+    case 'no_room':
+      return noRoom;
   }
+}
+
+function encodingRefusal({ headers }: FastifyRequest): Refusal | null {
   const encoding = headers['content-encoding'];
   if (encoding === undefined || encoding === 'identity') return null;
   return refusal('REQUEST_INVALID', `Send the body without compression, not as "${encoding}".`);

@@ -1,25 +1,14 @@
 import type { ServerResponse } from 'node:http';
 import type { Dialect } from '../dialects/dialect.ts';
+import type { Timers } from '../domain/clock.ts';
 import { codes, type Refusal } from '../domain/errors.ts';
 import type { Client, ResponseHead, ResponseHeaders } from '../gateway/request.ts';
+import { watchPace } from './pace.ts';
 import { statusOf } from './status.ts';
-
-/** A client that reads nothing for so long is as good as gone: upstream is held up for it, and money is held. */
-const clientStallMs = 120_000;
+import type { UnsentAnswers } from './unsent.ts';
 
 /** Longer than any official client waits between its own retries. */
 const uselessAfterSeconds = 60;
-
-/** Breaks off a response of which the client has taken nothing for too long. */
-function watchProgress(response: ServerResponse): NodeJS.Timeout {
-  const taken = () => (response.socket?.bytesWritten ?? 0) - response.writableLength;
-  let before = taken();
-  return setInterval(() => {
-    const now = taken();
-    if (now === before) response.destroy();
-    before = now;
-  }, clientStallMs);
-}
 
 /** Whether to retry, in the terms that official clients follow. */
 function retryHeaders({ code, retryAfterSeconds, isHopeless }: Refusal): ResponseHeaders {
@@ -46,8 +35,25 @@ export function wireError(refusal: Refusal, dialect: Dialect): WireError {
   return { status: statusOf[refusal.code], headers: { ...headers, ...retryHeaders(refusal) }, body };
 }
 
+export interface SendingOptions {
+  /** A client that takes nothing for so long is as good as gone: upstream is held up for it, and money is held. */
+  readonly stallMs: number;
+  readonly timers: Timers;
+  readonly unsent: UnsentAnswers;
+}
+
+/** What a stream that waits for its client holds at most beside the bytes in the response: what was read ahead. */
+const readAheadBytes = 192 * 1024;
+
+/** So much of an answer is handed over at once: what was handed over shows only as a whole that it was taken. */
+const sliceBytes = 64 * 1024;
+
 /** The pipeline's client over Node's response. */
-export function responseClient(response: ServerResponse, dialect: Dialect): Client {
+export function responseClient(
+  response: ServerResponse,
+  dialect: Dialect,
+  { stallMs, timers, unsent }: SendingOptions,
+): Client {
   const gone = new AbortController();
   response.on('close', () => {
     if (response.writableFinished) return;
@@ -57,6 +63,43 @@ export function responseClient(response: ServerResponse, dialect: Dialect): Clie
   });
   // A connection that breaks while we write is a client that is gone, which `close` tells.
   response.on('error', () => undefined);
+
+  /** Until the function that it returns is called, a client that takes nothing is broken off. */
+  function expectProgress(bytes: number): () => void {
+    unsent.hold(response, bytes);
+    const forget = watchPace({
+      movedBytes: () => (response.socket?.bytesWritten ?? 0) - response.writableLength,
+      stallMs,
+      timers,
+      onStall: () => response.destroy(),
+    });
+    return () => {
+      forget();
+      unsent.letGo(response);
+    };
+  }
+
+  async function drain(): Promise<void> {
+    if (gone.signal.aborted || !response.writableNeedDrain) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const isGone = () => resolve();
+    response.once('drain', resolve);
+    gone.signal.addEventListener('abort', isGone, { once: true });
+    await promise;
+    response.off('drain', resolve);
+    gone.signal.removeEventListener('abort', isGone);
+  }
+
+  async function end(bytes: Buffer): Promise<void> {
+    if (gone.signal.aborted) return;
+    response.once('close', expectProgress(bytes.length + response.writableLength));
+    let sent = 0;
+    for (; bytes.length - sent > sliceBytes && !gone.signal.aborted; sent += sliceBytes) {
+      if (!response.write(bytes.subarray(sent, sent + sliceBytes))) await drain();
+    }
+    if (sent < bytes.length) response.end(bytes.subarray(sent));
+    else response.end();
+  }
 
   return {
     gone: gone.signal,
@@ -70,21 +113,15 @@ export function responseClient(response: ServerResponse, dialect: Dialect): Clie
       response.write(body);
     },
     write: (bytes) => response.write(bytes),
-    drained: () => {
-      if (gone.signal.aborted || !response.writableNeedDrain) return Promise.resolve();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const watch = watchProgress(response);
-      response.once('drain', resolve);
-      promise.finally(() => clearInterval(watch));
-      gone.signal.addEventListener('abort', () => resolve(), { once: true });
-      return promise;
+    drained: async () => {
+      if (gone.signal.aborted || !response.writableNeedDrain) return;
+      await drain().finally(expectProgress(response.writableLength + readAheadBytes));
     },
-    end: (bytes) => {
-      if (bytes === undefined || bytes.length === 0) response.end();
-      else response.end(bytes);
-    },
+    end: (bytes) => void end(bytes ?? nothing),
     abandon: () => {
       response.destroy();
     },
   };
 }
+
+const nothing = Buffer.alloc(0);

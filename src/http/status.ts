@@ -16,6 +16,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   REQUEST_ALREADY_BILLED: 409,
   REQUEST_INVALID: 400,
   REQUEST_TOO_LARGE: 413,
+  REQUEST_TOO_SLOW: 408,
   MODEL_NOT_FOUND: 404,
   MODEL_NOT_PRICED: 404,
   NOT_FOUND: 404,
@@ -27,3 +28,6 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   OVERLOADED: 503,
   INTERNAL: 500,
 };
+
+/** REQUEST_TOO_LARGE, where it is the headers: clients and proxies know this status for it. */
+export const headersTooLargeStatus = 431;

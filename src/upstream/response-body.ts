@@ -13,7 +13,7 @@ type State =
   | { readonly kind: 'broken'; readonly error: UpstreamBodyError };
 
 /** Beyond so many bytes unread, the connection is not read on. */
-const highWaterBytes = 256 * 1024;
+const highWaterBytes = 64 * 1024;
 
 /**
  * The bytes of a response in the order in which they came. All that came before a break are read

@@ -20,6 +20,7 @@ const errorTypes: Readonly<Record<ErrorCode, string>> = {
   REQUEST_ALREADY_BILLED: 'conflict_error',
   REQUEST_INVALID: 'invalid_request_error',
   REQUEST_TOO_LARGE: 'request_too_large',
+  REQUEST_TOO_SLOW: 'timeout_error',
   MODEL_NOT_FOUND: 'not_found_error',
   MODEL_NOT_PRICED: 'not_found_error',
   NOT_FOUND: 'not_found_error',

@@ -17,6 +17,7 @@ const errorTypes: Readonly<Record<ErrorCode, string>> = {
   REQUEST_ALREADY_BILLED: 'invalid_request_error',
   REQUEST_INVALID: 'invalid_request_error',
   REQUEST_TOO_LARGE: 'invalid_request_error',
+  REQUEST_TOO_SLOW: 'invalid_request_error',
   MODEL_NOT_FOUND: 'invalid_request_error',
   MODEL_NOT_PRICED: 'invalid_request_error',
   NOT_FOUND: 'invalid_request_error',
