@@ -16,7 +16,7 @@ describe('the environment', () => {
       providers: [],
       bounds: {
         maxBodyBytes: 33_554_432,
-        maxHeldBytes: 268_435_456,
+        maxHeldBytes: 134_217_728,
         maxRequests: 10_000,
         maxConnections: 20_000,
         clientStallMs: 60_000,

@@ -26,7 +26,7 @@ export const boundsVariables = {
 
 type Bounds = z.output<z.ZodObject<typeof boundsVariables>>;
 
-const usualHeldBytes = 256 * mebibyte;
+const usualHeldBytes = 128 * mebibyte;
 /** Fewer large bodies at one time would make one client's the only one. */
 const leastBodies = 4;
 

@@ -139,7 +139,8 @@ export class SseFramer {
   #keep(rest: Buffer): void {
     const needed = this.#pendingBytes + rest.length;
     if (needed > this.#pending.length) {
-      const larger = Buffer.allocUnsafe(Math.max(needed, 2 * this.#pending.length));
+      // Its own memory: a small piece of the pool that all share would keep the whole of it.
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#pending.length));
       this.#pending.copy(larger, 0, 0, this.#pendingBytes);
       this.#pending = larger;
     }

@@ -41,7 +41,8 @@ export class GatheredBytes {
 
   #grow(needed: number): void {
     const doubled = Math.min(Math.max(firstCapacity, 2 * this.#buffer.length), this.#maxBytes);
-    const larger = Buffer.allocUnsafe(Math.max(needed, doubled));
+    // Its own memory: a small piece of the pool that all share would keep the whole of it.
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, doubled));
     this.#buffer.copy(larger, 0, 0, this.#length);
     this.#buffer = larger;
   }

@@ -30,6 +30,8 @@ export async function finish(exchange: Exchange, options: ExchangeOptions): Prom
   const held = options.answers.open();
   try {
     const body = await readBody(answer, { maxBytes: options.maxAnswerBytes, held });
+    // What it had is gone already, and others wait for the room.
+    if (typeof body === 'string') held.letGo();
     return await (isRefused ? finishRefused : finishAnswer)(exchange, { ...answer, body }, options);
   } finally {
     held.letGo();

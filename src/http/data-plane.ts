@@ -53,16 +53,26 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
   const { maxBodyBytes, stallMs, bodies, maxRequests } = bounds;
   const intake = new Intake({ maxRequests, bodies, inFlight: () => pipeline.inFlight });
   const places = new WeakMap<FastifyRequest, Place>();
-  const sending = { stallMs, timers: clock, unsent: new UnsentAnswers(bounds.maxUnsentBytes) };
+  const unsent = new UnsentAnswers(bounds.maxUnsentBytes, clock);
+  const sending = { stallMs, timers: clock, unsent };
 
   // The body is forwarded byte for byte, so it is not parsed here, whatever its content type.
   server.removeAllContentTypeParsers();
-  server.addContentTypeParser('*', (request: FastifyRequest, payload: IncomingMessage): Promise<ReadBody> => {
+  server.addContentTypeParser('*', async (request: FastifyRequest, payload: IncomingMessage) => {
     const place = places.get(request);
-    if (place === undefined) return Promise.resolve(unread);
+    if (place === undefined) return unread;
     const hold = (bytes: number) => place.hold(bytes);
     const declaredBytes = declaredLength(request);
-    return readBody(payload, { maxBytes: maxBodyBytes, declaredBytes, stallMs, timers: clock, hold });
+    const body = await readBody(payload, {
+      maxBytes: maxBodyBytes,
+      declaredBytes,
+      stallMs,
+      timers: clock,
+      hold,
+    });
+    // What it had is gone already, and others wait for the room.
+    if (body.kind !== 'body') place.leave();
+    return body;
   });
   server.setErrorHandler((error: Error & { readonly statusCode?: number }, request, reply) => {
     if ((error.statusCode ?? 500) >= 500)

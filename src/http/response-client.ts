@@ -42,8 +42,8 @@ export interface SendingOptions {
   readonly unsent: UnsentAnswers;
 }
 
-/** What a stream that waits for its client holds at most beside the bytes in the response: what was read ahead. */
-const readAheadBytes = 192 * 1024;
+/** What a stream that waits for its client holds beside the bytes in the response: what was read ahead of it. */
+const readAheadBytes = 384 * 1024;
 
 /** So much of an answer is handed over at once: what was handed over shows only as a whole that it was taken. */
 const sliceBytes = 64 * 1024;

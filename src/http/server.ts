@@ -25,6 +25,9 @@ const requestTimeoutMs = 300_000;
 /** Of the request line and all headers. */
 const maxHeaderBytes = 16 * 1024;
 
+/** A client that has so much left to take is waited for. */
+const writeAheadBytes = 16 * 1024;
+
 /** A body that is refused is taken and thrown away up to so many times what is permitted. */
 const discardFactor = 8;
 
@@ -43,6 +46,7 @@ export async function createServer(options: ServerOptions): Promise<GatewayServe
     bodyLimit: maxBodyBytes,
     requestTimeout: requestTimeoutMs,
     http: {
+      highWaterMark: writeAheadBytes,
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: Math.min(stallMs, requestTimeoutMs),
       requestTimeout: requestTimeoutMs,

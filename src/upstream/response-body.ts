@@ -12,8 +12,14 @@ type State =
   | { readonly kind: 'ended' }
   | { readonly kind: 'broken'; readonly error: UpstreamBodyError };
 
-/** Beyond so many bytes unread, the connection is not read on. */
-const highWaterBytes = 64 * 1024;
+/**
+ * Beyond so many bytes unread, the connection is not read on. Two reads come to more than that, and for a
+ * client that doesn't read all of it is held.
+ */
+const highWaterBytes = 16 * 1024;
+
+/** So many are read at once, or one piece as it came. */
+const readBytes = 64 * 1024;
 
 /**
  * The bytes of a response in the order in which they came. All that came before a break are read
@@ -55,7 +61,7 @@ export class ResponseBody implements AsyncIterableIterator<Buffer> {
 
   async next(): Promise<IteratorResult<Buffer, undefined>> {
     for (;;) {
-      if (this.#chunks.length > 0) return { done: false, value: this.#takeAll() };
+      if (this.#chunks.length > 0) return { done: false, value: this.#take() };
       if (this.#state.kind === 'broken') throw this.#state.error;
       if (this.#state.kind === 'ended') return { done: true, value: undefined };
       await new Promise<void>((resolve) => {
@@ -79,15 +85,20 @@ export class ResponseBody implements AsyncIterableIterator<Buffer> {
     return this;
   }
 
-  #takeAll(): Buffer {
-    const [first] = this.#chunks;
-    const all = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks);
-    this.#chunks = [];
-    this.#unreadBytes = 0;
-    if (this.#paused) {
+  #take(): Buffer {
+    let bytes = 0;
+    let pieces = 0;
+    for (const { length } of this.#chunks) {
+      if (pieces > 0 && bytes + length > readBytes) break;
+      bytes += length;
+      pieces++;
+    }
+    const taken = this.#chunks.splice(0, pieces);
+    this.#unreadBytes -= bytes;
+    if (this.#paused && this.#unreadBytes <= highWaterBytes) {
       this.#paused = false;
       this.#flow.resume();
     }
-    return all;
+    return taken.length === 1 && taken[0] !== undefined ? taken[0] : Buffer.concat(taken);
   }
 }

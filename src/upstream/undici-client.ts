@@ -14,6 +14,9 @@ export interface UndiciClientOptions {
   readonly connectTimeoutMs?: number;
 }
 
+/** What a connection reads before it is asked for: one read may come to more. */
+const readAheadBytes = 16 * 1024;
+
 const timeouts = [errors.HeadersTimeoutError, errors.BodyTimeoutError, errors.ConnectTimeoutError];
 
 function reasonOf(error: unknown, signal: AbortSignal): UpstreamBodyError['reason'] {
@@ -23,7 +26,8 @@ function reasonOf(error: unknown, signal: AbortSignal): UpstreamBodyError['reaso
 
 /** Providers over undici: as many connections as there are open requests, kept alive between them. */
 export function createUndiciClient({ connectTimeoutMs = 10_000 }: UndiciClientOptions = {}): UpstreamClient {
-  const agent = new Agent({ connect: { timeout: connectTimeoutMs }, pipelining: 1 });
+  const connect = { timeout: connectTimeoutMs, highWaterMark: readAheadBytes };
+  const agent = new Agent({ connect, pipelining: 1 });
   return {
     send: (call) => send(agent, call),
     close: () => agent.destroy(),

@@ -46,7 +46,8 @@ class PendingBytes {
   add(bytes: Buffer): void {
     const needed = this.#length + bytes.length;
     if (needed > this.#buffer.length) {
-      const larger = Buffer.allocUnsafe(Math.max(needed, 2 * this.#buffer.length));
+      // Its own memory: a small piece of the pool that all share would keep the whole of it.
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#buffer.length));
       this.#buffer.copy(larger, 0, 0, this.#length);
       this.#buffer = larger;
     }
