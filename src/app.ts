@@ -114,8 +114,11 @@ async function opened<T>(build: (undo: AsyncDisposableStack) => Promise<T>): Pro
   }
 }
 
+/** Of lines that whoever reads the log doesn't take; what comes then is lost, and serving goes on. */
+const mostUnwrittenLog = 16 * 1024 * 1024;
+
 function openLog({ logLevel }: Config, undo: AsyncDisposableStack): Logger {
-  const log = pino({ level: logLevel }, pino.destination({ sync: false }));
+  const log = pino({ level: logLevel }, pino.destination({ sync: false, maxLength: mostUnwrittenLog }));
   undo.defer(() => log.flush());
   return log;
 }

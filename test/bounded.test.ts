@@ -14,7 +14,7 @@ const scale = {
   idleMs: 3_000,
   nonReaders: 50,
   largeAnswers: 10,
-  largeBodies: 8,
+  largeBodies: 10,
   floods: 50,
   slowRequests: 50,
 };

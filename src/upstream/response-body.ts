@@ -18,6 +18,12 @@ type State =
  */
 const highWaterBytes = 16 * 1024;
 
+/**
+ * No answer is longer: about a million events of one token each, and more than any model generates. What a stream has
+ * generated is kept until its end, for the count.
+ */
+export const maxBodyBytes = 256 * 1024 * 1024;
+
 /** So many are read at once, or one piece as it came. */
 const readBytes = 64 * 1024;
 
@@ -29,6 +35,7 @@ export class ResponseBody implements AsyncIterableIterator<Buffer> {
   readonly #flow: Flow;
   #chunks: Buffer[] = [];
   #unreadBytes = 0;
+  #totalBytes = 0;
   #paused = false;
   #state: State = { kind: 'open' };
   #wake: (() => void) | null = null;
@@ -38,6 +45,13 @@ export class ResponseBody implements AsyncIterableIterator<Buffer> {
   }
 
   push(chunk: Buffer): void {
+    this.#totalBytes += chunk.length;
+    if (this.#totalBytes > maxBodyBytes) {
+      const tooLong = new Error(`the answer is longer than ${maxBodyBytes} bytes`);
+      this.fail('cut', tooLong);
+      this.#flow.abort(tooLong);
+      return;
+    }
     this.#chunks.push(chunk);
     this.#unreadBytes += chunk.length;
     if (this.#unreadBytes > highWaterBytes && !this.#paused) {

@@ -1,7 +1,7 @@
 import { pipeline, Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { Agent, type Dispatcher, errors } from 'undici';
-import { ResponseBody } from './response-body.ts';
+import { maxBodyBytes, ResponseBody } from './response-body.ts';
 import {
   type Unreachable,
   UpstreamBodyError,
@@ -157,9 +157,12 @@ function decompressed(body: ResponseBody, encoding: string | string[] | undefine
 }
 
 async function* decompress(body: ResponseBody, decompressor: NodeJS.ReadWriteStream): AsyncGenerator<Buffer> {
+  let bytes = 0;
   try {
     // A failure of either end reaches whoever reads, so the callback has nothing to do.
     for await (const chunk of pipeline(Readable.from(body), decompressor, () => undefined)) {
+      bytes += chunk.length;
+      if (bytes > maxBodyBytes) throw new Error(`the answer is longer than ${maxBodyBytes} bytes`);
       yield chunk as unknown as Buffer;
     }
   } catch (error) {

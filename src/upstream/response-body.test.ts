@@ -1,0 +1,48 @@
+import { expect, it } from 'vitest';
+import { maxBodyBytes, ResponseBody } from './response-body.ts';
+
+function bodyOf() {
+  const did: string[] = [];
+  const flow = {
+    pause: () => did.push('pause'),
+    resume: () => did.push('resume'),
+    abort: () => did.push('abort'),
+  };
+  return { body: new ResponseBody(flow), did };
+}
+
+it('stops the connection while nobody reads, and goes on when it was read', async () => {
+  const { body, did } = bodyOf();
+  body.push(Buffer.alloc(16 * 1024));
+  expect(did).toEqual([]);
+  body.push(Buffer.alloc(1));
+  body.push(Buffer.alloc(1));
+  expect(did).toEqual(['pause']);
+  await body.next();
+  expect(did).toEqual(['pause', 'resume']);
+});
+
+it('hands over a little at a time, however much has gathered, and all of it in order', async () => {
+  const { body } = bodyOf();
+  for (let piece = 0; piece < 20; piece++) body.push(Buffer.alloc(10_000, piece));
+  body.end();
+  const read: Buffer[] = [];
+  for await (const bytes of body) {
+    expect(bytes.length).toBeLessThanOrEqual(64 * 1024);
+    read.push(bytes);
+  }
+  const expected = Array.from({ length: 20 }, (_, piece) => Buffer.alloc(10_000, piece));
+  expect(Buffer.concat(read).equals(Buffer.concat(expected))).toBe(true);
+});
+
+it('is cut where it is longer than any answer, behind what was read until then', async () => {
+  const { body, did } = bodyOf();
+  const piece = Buffer.alloc(1024 * 1024);
+  for (let bytes = 0; bytes < maxBodyBytes; bytes += piece.length) {
+    body.push(piece);
+    expect((await body.next()).value?.length).toBe(piece.length);
+  }
+  body.push(Buffer.alloc(1));
+  await expect(body.next()).rejects.toMatchObject({ reason: 'cut' });
+  expect(did).toContain('abort');
+});
