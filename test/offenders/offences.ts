@@ -145,6 +145,7 @@ export async function largeBodies(
 
 /** Like a client that reads only once it has sent everything. */
 async function pour({ socket }: RawClient, bytes: number, each: Buffer): Promise<void> {
+  socket.pause();
   for (let sent = 0; sent < bytes && socket.writable; sent += pieceBytes) {
     if (socket.write(each)) continue;
     await new Promise<void>((resolve) => {
@@ -155,6 +156,7 @@ async function pour({ socket }: RawClient, bytes: number, each: Buffer): Promise
       socket.on('drain', go).on('close', go);
     });
   }
+  socket.resume();
 }
 
 /** Headers without an end, or more of them than any client has. */
