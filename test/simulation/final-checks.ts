@@ -1,0 +1,85 @@
+import type { Dialect } from '../../src/dialects/dialect.ts';
+import type { Asked, Attempt, Clients } from './clients.ts';
+import type { Database } from './database.ts';
+import type { HotStateServer } from './hot-state.ts';
+import type { Mirror, MirrorRow } from './mirror.ts';
+import { askedOf, deliveredTokens, expectedCharge } from './oracle.ts';
+import type { SimulatedTenant } from './tenants.ts';
+import type { Upstreams } from './upstream.ts';
+import type { World } from './world.ts';
+
+export interface EndOptions {
+  readonly world: World;
+  readonly database: Database;
+  readonly hotState: HotStateServer;
+  readonly mirror: Mirror;
+  readonly tenants: readonly SimulatedTenant[];
+  readonly clients: Clients;
+  readonly upstreams: Upstreams;
+  readonly dialect: Dialect;
+}
+
+/** When everything has settled: the clients' records, the providers', the ledger and hot state tell one story. */
+export async function checkEnd(options: EndOptions): Promise<void> {
+  await options.mirror.update();
+  for (const row of options.mirror.rows.values()) checkSettled(row, options);
+  for (const tenant of options.tenants) await checkHotState(tenant, options);
+  checkCharges(options);
+  checkLate(options);
+}
+
+/** Invariant 5. */
+function checkSettled(row: MirrorRow, { world }: EndOptions): void {
+  if (row.status === 'PENDING')
+    world.violated('every request reaches its end', `transaction ${row.id} of ${row.traceId} is open`);
+}
+
+/** Invariant 10. */
+async function checkHotState({ id }: SimulatedTenant, { world, hotState, mirror }: EndOptions): Promise<void> {
+  const state = await hotState.look(id);
+  if (state === undefined) return;
+  const { projection, held, openHolds } = state;
+  const known = mirror.at(id, projection.version);
+  if (held !== 0n || openHolds !== 0)
+    world.violated('nothing is held in the end', `${id}: ${openHolds} holds of ${held}`);
+  if (known?.balance !== projection.balance || known.dailyUsed !== projection.dailyUsed)
+    world.violated('hot state has what the ledger had', `${id} at version ${projection.version}`);
+}
+
+/** Invariants 6, 7 and 8: each request by what was generated and delivered of it. */
+function checkCharges({ world, mirror, clients, upstreams, dialect }: EndOptions): void {
+  const byHash = new Map<string, Asked>();
+  const attemptsOf = new Map<string, Attempt[]>();
+  for (const attempt of clients.attempts) {
+    const { asked } = attempt;
+    byHash.set(asked.requestHash, asked);
+    attemptsOf.set(asked.label, [...(attemptsOf.get(asked.label) ?? []), attempt]);
+  }
+  for (const row of mirror.rows.values()) {
+    const asked = askedOf(row, byHash);
+    if (asked === undefined) continue;
+    const attempts = attemptsOf.get(asked.label) ?? [];
+    const exchanges = upstreams.exchanges.get(asked.label) ?? [];
+    if (row.status === 'VOIDED') {
+      const delivered = Math.max(0, ...attempts.map(deliveredTokens));
+      if (delivered > 0)
+        world.violated('what is delivered is charged', `${asked.label}: ${delivered} tokens, and it is void`);
+      continue;
+    }
+    const expected = expectedCharge(asked, attempts, exchanges, dialect);
+    const amount = row.amount ?? 0n;
+    if (amount < expected.least || amount > expected.most) {
+      const range = `${expected.least} to ${expected.most} (${expected.why})`;
+      world.violated('a charge is what was delivered', `${asked.label}: ${amount}, not ${range}`);
+    }
+  }
+}
+
+/** What was completed while the ledger was away is in it by now, unless its process died before. */
+function checkLate({ world, mirror, clients }: EndOptions): void {
+  for (const { asked, connection, gateway } of clients.late) {
+    const row = mirror.rows.get(connection.header('x-billing-transaction-id') ?? '');
+    if (row?.status !== 'COMMITTED' && gateway.process.isAlive)
+      world.violated('what is complete is committed', `${asked.label}, in the end`);
+  }
+}
