@@ -7,6 +7,9 @@ import type { Operators } from './operators.ts';
 import type { Chance } from './random.ts';
 import type { World } from './world.ts';
 
+/** Mostly over soon; some are longer than anybody waits. */
+const outagesMs = [5, 50, 300, 1_000, 3_000, 12_000, 45_000];
+
 /** What may go wrong in one run; each run leaves out some of it, so that the rest shows more. */
 export interface Plan {
   readonly weather: Weather;
@@ -41,7 +44,7 @@ export function planChaos(chance: Chance): Plan {
       late: rate(0.04),
       slow: rate(0.2),
     },
-    everyMs: chance.pick([100, 1_000, 5_000]),
+    everyMs: chance.pick([500, 3_000, 10_000]),
     kinds: mishaps.filter(() => chance.happens(share)),
   };
 }
@@ -104,12 +107,12 @@ export class Chaos {
         return;
       case 'database crashes':
         database.crash();
-        world.after(chance.pick([5, 1_000, 8_000, 40_000]), 'database is back', () => database.start());
+        world.after(chance.pick(outagesMs), 'database is back', () => database.start());
         return;
       case 'hot state crashes':
         hotState.crash();
         this.#options.admissions.forget();
-        world.after(chance.pick([5, 1_000, 8_000, 40_000]), 'hot state is back', () => hotState.start());
+        world.after(chance.pick(outagesMs), 'hot state is back', () => hotState.start());
         return;
       case 'flush':
         hotState.flush();
@@ -117,7 +120,7 @@ export class Chaos {
         return;
       case 'partition':
         for (const { process } of fleet.living.slice(-1))
-          network.block(process, chance.pick([database, hotState]), chance.pick([50, 3_000, 15_000, 45_000]));
+          network.block(process, chance.pick([database, hotState]), chance.pick(outagesMs));
         return;
       case 'clock steps':
         return this.#stepClock();

@@ -108,6 +108,10 @@ export class Clients {
     const { process } = gateway;
     const key = asked.idempotencyKey;
     const rowBefore = key === null ? null : (mirror.ofTrace(asked.tenant.id, key)[0] ?? null);
+    // Before the connection hears of it, and breaks.
+    process.onDeath(() => {
+      if (connection.ending === null || connection.hasHungUp) attempt.diedAtMs ??= world.nowMs;
+    });
     const connection = new Connection({
       world,
       process,
@@ -119,9 +123,6 @@ export class Clients {
     });
     const attempt: Attempt = { asked, gateway, connection, sentAtMs: world.nowMs, rowBefore, diedAtMs: null };
     this.attempts.push(attempt);
-    process.onDeath(() => {
-      if (connection.ending === null || connection.hasHungUp) attempt.diedAtMs ??= world.nowMs;
-    });
     world.note(`  ${asked.label} of ${asked.tenant.id} to ${process.name}, key ${key}`);
     process.deliver(chance.delayMs(0.5), `<- ${asked.label}`, () => {
       void gateway.pipeline.serve(

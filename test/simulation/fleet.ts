@@ -33,7 +33,7 @@ export class Fleet {
     this.crashes++;
     if (chance.happens(0.5)) gateway.process.die('at once');
     else gateway.process.dieAfter(chance.whole(0, 5));
-    const backInMs = chance.pick([10, 500, 5_000, 40_000]);
+    const backInMs = chance.pick([10, 100, 1_000, 5_000]);
     world.after(backInMs, `place ${place} is started`, () => {
       gateway.process.die('at last');
       if (this.#places[place] === gateway) this.#start(place);

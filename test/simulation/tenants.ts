@@ -67,13 +67,13 @@ export function startOf(chance: Chance): number {
 export function makeTenants(chance: Chance): readonly SimulatedTenant[] {
   const count = chance.whole(1, 3);
   return Array.from({ length: count }, (_, index): SimulatedTenant => {
-    const isPoor = chance.happens(0.6);
+    const isPoor = chance.happens(0.4);
     return {
       id: `tenant-${index}` as TenantId,
       secret: `tg_tenant-${index}`,
       apiKeyId: `key-${index}` as ApiKeyId,
       timeZone: chance.pick(zones),
-      opening: nano(BigInt(chance.whole(1, isPoor ? 12_000_000 : 500_000_000))),
+      opening: nano(BigInt(chance.whole(1, isPoor ? 20_000_000 : 500_000_000))),
       creditLimit: nano(chance.happens(0.3) ? BigInt(chance.whole(0, 5_000_000)) : 0n),
       dailyQuota: chance.happens(0.3) ? chance.whole(2, 12) : null,
       monthlyQuota: chance.happens(0.2) ? chance.whole(3, 15) : null,
