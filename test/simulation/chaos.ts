@@ -94,6 +94,7 @@ export class Chaos {
     database.start();
     hotState.start();
     fleet.startAll();
+    for (const clock of [database, hotState, ...fleet.living.map(({ process }) => process)]) clock.lagMs = 0;
   }
 
   #do(kind: Mishap): void | Promise<void> {

@@ -75,7 +75,7 @@ export class Database implements Service {
     this.statements++;
     try {
       const rows = await this.#engine.query<Row>(this.#rewrite(statement), parameters, this.nowMs);
-      this.#world.note(`  db ${label}: ${rows.length}`);
+      this.#world.note(`  db ${label} ${idsOf(parameters)}: ${rows.length}`);
       return rows;
     } catch (error) {
       this.#world.note(`  db ${label}: ${(error as Error).message}`);
@@ -102,6 +102,11 @@ export class Database implements Service {
       close: async () => undefined,
     };
   }
+}
+
+/** The ends of the ids that a statement of many rows is about. */
+function idsOf([, ids]: readonly unknown[]): string {
+  return Array.isArray(ids) ? ids.map((id) => String(id).slice(-4)).join(' ') : '';
 }
 
 function labelOf(statement: string): string {

@@ -85,7 +85,9 @@ export class HotStateServer implements Service {
     this.executions++;
     const run = this.#memory[method] as (...call: Parameters<HotState[Method]>) => Promise<unknown>;
     const answer = (await run(...asked)) as Awaited<ReturnType<HotState[Method]>>;
-    this.#world.note(`  hot ${method}: ${(answer as { kind?: string } | undefined)?.kind ?? 'done'}`);
+    const { holder = '' } = asked[0] as { holder?: string };
+    const { kind = 'done' } = (answer ?? {}) as { kind?: string };
+    this.#world.note(`  hot ${method} ${holder.slice(-4)}: ${kind}`);
     await this.afterExecution({ method, asked, answer } as Executed);
     return answer;
   }

@@ -92,7 +92,17 @@ export async function simulate(options: RunOptions): Promise<RunReport> {
     await settle(world);
   }
   if (world.violation === null)
-    await checkEnd({ world, database, hotState, mirror, tenants, clients, upstreams, dialect });
+    await checkEnd({
+      world,
+      database,
+      hotState,
+      mirror,
+      tenants,
+      clients,
+      upstreams,
+      dialect,
+      crashes: fleet.crashes,
+    });
   return {
     seed,
     violation: world.violation,

@@ -1,0 +1,31 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Engine } from './engine.ts';
+import { simulate } from './simulation.ts';
+import { switches } from './switches.ts';
+
+const mostRuns = 1_000;
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await Engine.open();
+});
+afterAll(() => engine.close());
+
+it.for(switches.map((one) => [one.measure, one] as const))(
+  'without its %s a simulation fails',
+  { timeout: 600_000 },
+  async ([measure, one]) => {
+    const { sabotage, on } = await one.off(engine);
+    try {
+      for (let seed = 1; seed <= mostRuns; seed++) {
+        const { violation } = await simulate({ engine, seed, steps: 500, sabotage });
+        if (violation === null) continue;
+        console.info(`without ${measure}: run ${seed}: ${violation.invariant}: ${violation.detail}`);
+        return;
+      }
+      expect.unreachable(`${mostRuns} runs were clean`);
+    } finally {
+      await on();
+    }
+  },
+);

@@ -1,0 +1,149 @@
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
+import type { Dialect } from '../../src/dialects/dialect.ts';
+import { openaiChat } from '../../src/dialects/openai-chat/index.ts';
+import type { TraceId } from '../../src/domain/ids.ts';
+import { SettledHolders } from '../../src/hot-state/memory/settled-holders.ts';
+import { Tenant } from '../../src/hot-state/memory/tenant.ts';
+import { GroupCommit } from '../../src/ledger/group-commit.ts';
+import type { Engine } from './engine.ts';
+import type { Sabotage } from './simulation.ts';
+
+/** A safety measure, and how to be without it; undone afterwards. */
+export interface Switch {
+  readonly measure: string;
+  off(engine: Engine): Promise<{ readonly sabotage: Sabotage; readonly on: () => Promise<void> }>;
+}
+
+/** Each is switched off from outside: the code under test knows nothing of it. */
+export const switches: readonly Switch[] = [
+  {
+    measure: 'version fence',
+    off: async () =>
+      replacing(Tenant.prototype, 'project', function (this: Tenant, projection) {
+        this.apiKeys.project(projection);
+        this.projection = { ...projection, apiKeyQuotas: [] };
+      }),
+  },
+  {
+    measure: 'unique key',
+    off: async (engine) => {
+      await engine.exec('ALTER TABLE billing_transaction DROP CONSTRAINT billing_transaction_tenant_id_trace_id_key');
+      return {
+        sabotage: { rewrite: (statement) => statement.replace(/ON CONFLICT \(tenant_id, trace_id\) DO NOTHING/, '') },
+        on: async () => {
+          await engine.clear();
+          await engine.exec('ALTER TABLE billing_transaction ADD UNIQUE (tenant_id, trace_id)');
+        },
+      };
+    },
+  },
+  {
+    measure: 'lane order',
+    off: async () => {
+      let submitted = 0;
+      const { submit } = GroupCommit.prototype;
+      return replacing(GroupCommit.prototype, 'submit', function (this: GroupCommit, writer, item) {
+        return submit.call(this, { ...writer, identityOf: () => `${submitted++}` }, item) as never;
+      });
+    },
+  },
+  {
+    measure: 'hold by trace id',
+    off: async () => {
+      let placed = 0;
+      const { place } = Tenant.prototype;
+      return replacing(Tenant.prototype, 'place', function (this: Tenant, traceId, hold, nowMs) {
+        place.call(this, `${traceId} ${placed++}` as TraceId, hold, nowMs);
+      });
+    },
+  },
+  {
+    measure: 'withheld closing event',
+    off: async () => ({ sabotage: { dialect: letsEverythingThrough(openaiChat) }, on: async () => undefined }),
+  },
+  {
+    measure: 'request hash',
+    off: async () => {
+      const { createHash } = crypto;
+      const constant = { update: () => constant, digest: () => 'the same for all' };
+      crypto.createHash = (() => constant) as never;
+      syncBuiltinESMExports();
+      const on = async () => {
+        crypto.createHash = createHash;
+        syncBuiltinESMExports();
+      };
+      return { sabotage: {}, on };
+    },
+  },
+  {
+    measure: 'period in the counter',
+    off: async () => ({
+      sabotage: {
+        rewrite: (statement) =>
+          statement.replaceAll(
+            /CASE WHEN t\.(daily|monthly)_period IS NOT DISTINCT FROM s\.(?:day|month) THEN (t\.\w+_used) ELSE 0 END/g,
+            '$2',
+          ),
+      },
+      on: async () => undefined,
+    }),
+  },
+  {
+    measure: 'immutable trigger',
+    off: async (engine) => {
+      const trigger = 'TRIGGER billing_transaction_immutable';
+      await engine.exec(`ALTER TABLE billing_transaction DISABLE ${trigger}`);
+      return {
+        sabotage: {},
+        on: () => engine.exec(`ALTER TABLE billing_transaction ENABLE ${trigger}`),
+      };
+    },
+  },
+  {
+    measure: 'double-execution guard',
+    off: async () => replacing(SettledHolders.prototype, 'has', () => false),
+  },
+];
+
+function replacing<Prototype, Name extends keyof Prototype>(
+  prototype: Prototype,
+  name: Name,
+  method: Prototype[Name],
+): Awaited<ReturnType<Switch['off']>> {
+  const original = prototype[name];
+  prototype[name] = method;
+  return {
+    sabotage: {},
+    on: async () => {
+      prototype[name] = original;
+    },
+  };
+}
+
+/** The closing event goes to the client as it comes, and not behind the commit. */
+function letsEverythingThrough(dialect: Dialect): Dialect {
+  return {
+    ...dialect,
+    followStream: (context) => {
+      const follower = dialect.followStream(context);
+      let given = 0;
+      return {
+        push: (chunk) => {
+          const passed = [...follower.push(chunk)];
+          if (!follower.closed) return passed;
+          const held = follower.end();
+          const rest = held.slice(given);
+          given = held.length;
+          return [...passed, ...rest];
+        },
+        end: () => follower.end().slice(given),
+        get closed() {
+          return follower.closed;
+        },
+        reading: () => follower.reading(),
+        errorEnd: (refusal) => follower.errorEnd(refusal),
+      };
+    },
+  };
+}
