@@ -39,6 +39,8 @@ export class Admissions {
   readonly #minute = new Map<TenantId, Counted[]>();
   /** The newest version that hot state has been shown since it was last empty. */
   readonly #shown = new Map<TenantId, number>();
+  /** How often hot state was lost. */
+  losses = 0;
   admitted = 0;
   denied = 0;
 
@@ -51,6 +53,7 @@ export class Admissions {
 
   /** Hot state was lost: what is confirmed comes back as its row has it. */
   forget(): void {
+    this.losses++;
     this.#minute.clear();
     this.#shown.clear();
     for (const [holder, hold] of this.#holds) {
@@ -119,7 +122,14 @@ export class Admissions {
     const { tenantId, traceId, holder, holdAmount, periodDay } = confirmation;
     const known = this.#holds.get(holder);
     const isNew = known?.isPlaced !== true;
-    const hold = known ?? { tenantId, traceId, amount: holdAmount, periodDay, isConfirmed: false, isPlaced: true };
+    const hold = known ?? {
+      tenantId,
+      traceId,
+      amount: holdAmount,
+      periodDay,
+      isConfirmed: false,
+      isPlaced: true,
+    };
     this.#holds.set(holder, hold);
     const wasConfirmed = hold.isConfirmed;
     hold.isConfirmed = true;
@@ -132,7 +142,8 @@ export class Admissions {
 
   async #extended({ tenantId, holder, holdAmount }: Extension): Promise<void> {
     const hold = this.#holds.get(holder);
-    if (hold === undefined) return this.#world.violated('a hold that grows was admitted', `${tenantId} ${holder}`);
+    if (hold === undefined)
+      return this.#world.violated('a hold that grows was admitted', `${tenantId} ${holder}`);
     if (hold.isPlaced && holdAmount <= hold.amount) return;
     hold.amount = hold.isPlaced ? holdAmount : bigger(holdAmount, hold.amount);
     hold.isPlaced = true;
@@ -151,11 +162,17 @@ export class Admissions {
     const state = await this.#server.look(tenantId);
     if (state === undefined) return;
     if (state.projection.version !== shown) {
-      this.#world.violated('a projection is only replaced by a newer one', `${tenantId} has ${state.projection.version}, not ${shown}`);
+      this.#world.violated(
+        'a projection is only replaced by a newer one',
+        `${tenantId} has ${state.projection.version}, not ${shown}`,
+      );
     }
     const known = this.#mirror.at(tenantId, state.projection.version);
     if (known?.balance !== state.projection.balance)
-      this.#world.violated('hot state has what the ledger had', `${tenantId} at version ${state.projection.version}`);
+      this.#world.violated(
+        'hot state has what the ledger had',
+        `${tenantId} at version ${state.projection.version}`,
+      );
   }
 
   /**
@@ -164,7 +181,8 @@ export class Admissions {
    */
   async #checkMoney(asking: Pick<HoldRef, 'tenantId' | 'holder'>, ownAmount: bigint): Promise<void> {
     const state = await this.#server.look(asking.tenantId);
-    const quota = state === undefined ? undefined : this.#mirror.at(asking.tenantId, state.projection.version);
+    const quota =
+      state === undefined ? undefined : this.#mirror.at(asking.tenantId, state.projection.version);
     if (state === undefined || quota === undefined) {
       this.#world.violated('only what is loaded admits', asking.tenantId);
       return;
@@ -177,7 +195,10 @@ export class Admissions {
     }
     const has = quota.balance + quota.creditLimit;
     if (open > has)
-      this.#world.violated('open holds are covered', `${asking.tenantId} has ${has} at version ${quota.version}, open are ${open}`);
+      this.#world.violated(
+        'open holds are covered',
+        `${asking.tenantId} has ${has} at version ${quota.version}, open are ${open}`,
+      );
   }
 
   #isOpenAt(holder: string, version: number): boolean {
@@ -192,7 +213,10 @@ export class Admissions {
     const { day } = periodAt(this.#server.nowMs, tenant.timeZone);
     const latest = this.#mirror.newest(tenantId).dailyPeriod;
     if (periodDay === day || (latest !== null && periodDay > day && periodDay <= latest)) return;
-    this.#world.violated('each request counts in one day and one month', `${tenantId} admitted in ${periodDay}, and it is ${day}`);
+    this.#world.violated(
+      'each request counts in one day and one month',
+      `${tenantId} admitted in ${periodDay}, and it is ${day}`,
+    );
   }
 
   #countMinute({ tenantId, holder }: QuotaCheck): void {
@@ -203,7 +227,10 @@ export class Admissions {
     if (!recent.some((counted) => counted.holder === holder)) recent.push({ atMs: nowMs, holder });
     this.#minute.set(tenantId, recent);
     if (recent.length > limit)
-      this.#world.violated('no minute admits more than its limit', `${tenantId}: ${recent.length} of ${limit}`);
+      this.#world.violated(
+        'no minute admits more than its limit',
+        `${tenantId}: ${recent.length} of ${limit}`,
+      );
   }
 }
 

@@ -104,7 +104,8 @@ export class Chaos {
       case 'kill':
         return fleet.kill();
       case 'pause':
-        for (const { process } of fleet.living.slice(0, 1)) process.pause(chance.pick([20, 2_000, 12_000, 45_000]));
+        for (const { process } of fleet.living.slice(0, 1))
+          process.pause(chance.pick([20, 2_000, 12_000, 45_000]));
         return;
       case 'database crashes':
         database.crash();

@@ -158,12 +158,17 @@ export class Clients {
   #ended(attempt: Attempt, tries: number): void {
     const { world } = this.#options;
     const { asked, connection } = attempt;
-    const what = connection.code ?? (connection.status === null ? connection.ending : `${connection.status} ${connection.isComplete ? 'complete' : connection.ending}`);
+    const what =
+      connection.code ??
+      (connection.status === null
+        ? connection.ending
+        : `${connection.status} ${connection.isComplete ? 'complete' : connection.ending}`);
     world.note(`  ${asked.label} got ${what}`);
     this.outcomes.set(String(what), (this.outcomes.get(String(what)) ?? 0) + 1);
     this.#checkRepeat(attempt);
     this.#checkRefused(attempt);
-    const mayRetry = !connection.hasHungUp && (connection.ending === 'broken' || retryable.has(connection.code ?? ''));
+    const mayRetry =
+      !connection.hasHungUp && (connection.ending === 'broken' || retryable.has(connection.code ?? ''));
     if (mayRetry && tries < 3 && asked.idempotencyKey !== null && world.chance.happens(0.7)) {
       const pauseMs = world.chance.delayMs(world.chance.pick([5, 200, 3_000]));
       world.after(pauseMs, 'client tries again', () => this.#send(this.#again(asked), tries + 1));

@@ -130,7 +130,8 @@ export class Connection implements Client {
   }
 
   #stalls(): boolean {
-    if (this.#stall === null || this.#stalledBefore || this.body.length < this.#stall.afterBytes) return this.#isStalled;
+    if (this.#stall === null || this.#stalledBefore || this.body.length < this.#stall.afterBytes)
+      return this.#isStalled;
     this.#stalledBefore = true;
     this.#isStalled = true;
     this.process.deliver(this.#stall.ms, 'client reads on', () => {

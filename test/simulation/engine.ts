@@ -46,7 +46,11 @@ export class Engine {
    * @param nowMs what the engine's clock shows meanwhile
    * @throws what a driver throws
    */
-  async query<Row>(statement: string, parameters: readonly unknown[], nowMs: number): Promise<readonly Row[]> {
+  async query<Row>(
+    statement: string,
+    parameters: readonly unknown[],
+    nowMs: number,
+  ): Promise<readonly Row[]> {
     const { now } = Date;
     Date.now = () => Math.floor(nowMs);
     try {

@@ -1,4 +1,4 @@
-import { type Gateway, startGateway, type Surroundings } from './gateway.ts';
+import { type Gateway, type Surroundings, startGateway } from './gateway.ts';
 
 /** The gateways of a run: each dies and is started again, as another process in its place. */
 export class Fleet {

@@ -128,7 +128,8 @@ export class Mirror {
     );
     for (const quota of quotas) this.#takeQuota(quotaOf(quota));
     for (const row of changed) this.#takeRow(row);
-    for (const tenantId of new Set(changed.map((row) => row.tenant_id as TenantId))) this.#checkTenant(tenantId);
+    for (const tenantId of new Set(changed.map((row) => row.tenant_id as TenantId)))
+      this.#checkTenant(tenantId);
     const [first] = quotas;
     if (first === undefined) return;
     this.#seenTransactions = first.next_transaction;
@@ -165,7 +166,10 @@ export class Mirror {
 
   #checkChange(before: MirrorRow, row: MirrorRow): void {
     if (before.status === 'PENDING') return;
-    if (before.content !== row.content || (before.reversedBy !== null && before.reversedBy !== row.reversedBy))
+    if (
+      before.content !== row.content ||
+      (before.reversedBy !== null && before.reversedBy !== row.reversedBy)
+    )
       this.#world.violated('history is immutable', `transaction ${row.id} of ${row.traceId} was closed`);
   }
 
@@ -183,14 +187,17 @@ export class Mirror {
       balance += effect;
       if (row.balanceAfter !== balance) this.#broken(tenantId, `balance_after of seq ${row.seq}`);
     }
-    if (quota.balance !== balance) this.#broken(tenantId, `balance ${quota.balance}, and its rows are ${balance}`);
+    if (quota.balance !== balance)
+      this.#broken(tenantId, `balance ${quota.balance}, and its rows are ${balance}`);
     if (quota.lastSeq !== committed.length) this.#broken(tenantId, `last seq ${quota.lastSeq}`);
     this.#checkCounters(quota, committed);
   }
 
   #checkCounters(quota: MirrorQuota, committed: readonly MirrorRow[]): void {
     const { dailyPeriod, monthlyPeriod, dailyUsed, monthlyUsed, tenantId } = quota;
-    const days = committed.flatMap(({ type, periodDay }) => (type === 'CHARGE' && periodDay !== null ? [periodDay] : []));
+    const days = committed.flatMap(({ type, periodDay }) =>
+      type === 'CHARGE' && periodDay !== null ? [periodDay] : [],
+    );
     const inDay = days.filter((day) => day === dailyPeriod).length;
     const inMonth = days.filter((day) => day.slice(0, 7) === monthlyPeriod?.slice(0, 7)).length;
     if (dailyUsed !== inDay || monthlyUsed !== inMonth) {

@@ -114,7 +114,8 @@ class Call<T> {
       ? chance.between(1_000, 12_000)
       : chance.delayMs(chance.happens(weather.slow) ? 300 : 0.7);
     this.#arriveAfter(delayMs);
-    if (chance.happens(weather.twice)) this.#arriveAfter(delayMs + chance.delayMs(chance.pick([1, 50, 1_500])));
+    if (chance.happens(weather.twice))
+      this.#arriveAfter(delayMs + chance.delayMs(chance.pick([1, 50, 1_500])));
   }
 
   #arriveAfter(delayMs: number): void {

@@ -1,8 +1,8 @@
 import { hashRequest, type IdSource, type TraceId, type TransactionId } from '../../src/domain/ids.ts';
 import { nano } from '../../src/domain/money.ts';
 import type { QuotaProjection } from '../../src/domain/quota.ts';
-import type { Gateway } from './gateway.ts';
 import type { Database } from './database.ts';
+import type { Gateway } from './gateway.ts';
 import type { Mirror } from './mirror.ts';
 import type { SimulatedTenant } from './tenants.ts';
 import type { World } from './world.ts';

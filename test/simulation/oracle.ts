@@ -46,14 +46,24 @@ export function expectedCharge(
   if (isWhole && served.some(({ connection }) => connection.isComplete))
     return { least: whole, most: whole, why: 'complete' };
   const delivered = Math.max(0, ...served.map(deliveredTokens));
-  const least = priceOf(Math.min(prompt, reported?.input ?? prompt), Math.min(delivered, reported?.output ?? delivered), tenant);
-  const most = priceOf(Math.max(prompt, reported?.input ?? prompt), Math.max(received, reported?.output ?? 0), tenant);
+  const least = priceOf(
+    Math.min(prompt, reported?.input ?? prompt),
+    Math.min(delivered, reported?.output ?? delivered),
+    tenant,
+  );
+  const most = priceOf(
+    Math.max(prompt, reported?.input ?? prompt),
+    Math.max(received, reported?.output ?? 0),
+    tenant,
+  );
   return { least, most, why: 'broken off' };
 }
 
 /** Whether a request that was closed without a charge was delivered anything that counts. */
 export function deliveredTokens({ connection, diedAtMs }: Attempt): number {
-  return tokensOf(connection.textUntil(diedAtMs === null ? Number.POSITIVE_INFINITY : diedAtMs - checkpointMs));
+  return tokensOf(
+    connection.textUntil(diedAtMs === null ? Number.POSITIVE_INFINITY : diedAtMs - checkpointMs),
+  );
 }
 
 function promptTokens({ body }: Asked, dialect: Dialect): number {

@@ -1,5 +1,5 @@
-import { openaiChat } from '../../src/dialects/openai-chat/index.ts';
 import type { Dialect } from '../../src/dialects/dialect.ts';
+import { openaiChat } from '../../src/dialects/openai-chat/index.ts';
 import type { IdSource } from '../../src/domain/ids.ts';
 import type { Driver } from '../../src/ledger/drivers/driver.ts';
 import { createSqlLedger } from '../../src/ledger/sql-ledger.ts';
@@ -101,7 +101,7 @@ export async function simulate(options: RunOptions): Promise<RunReport> {
       clients,
       upstreams,
       dialect,
-      crashes: fleet.crashes,
+      losses: fleet.crashes + admissions.losses,
     });
   return {
     seed,

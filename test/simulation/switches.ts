@@ -28,9 +28,13 @@ export const switches: readonly Switch[] = [
   {
     measure: 'unique key',
     off: async (engine) => {
-      await engine.exec('ALTER TABLE billing_transaction DROP CONSTRAINT billing_transaction_tenant_id_trace_id_key');
+      await engine.exec(
+        'ALTER TABLE billing_transaction DROP CONSTRAINT billing_transaction_tenant_id_trace_id_key',
+      );
       return {
-        sabotage: { rewrite: (statement) => statement.replace(/ON CONFLICT \(tenant_id, trace_id\) DO NOTHING/, '') },
+        sabotage: {
+          rewrite: (statement) => statement.replace(/ON CONFLICT \(tenant_id, trace_id\) DO NOTHING/, ''),
+        },
         on: async () => {
           await engine.clear();
           await engine.exec('ALTER TABLE billing_transaction ADD UNIQUE (tenant_id, trace_id)');
@@ -60,7 +64,10 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'withheld closing event',
-    off: async () => ({ sabotage: { dialect: letsEverythingThrough(openaiChat) }, on: async () => undefined }),
+    off: async () => ({
+      sabotage: { dialect: letsEverythingThrough(openaiChat) },
+      on: async () => undefined,
+    }),
   },
   {
     measure: 'request hash',

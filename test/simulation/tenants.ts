@@ -45,7 +45,14 @@ export const modelName = 'sim-model';
 const mostOutputTokens = 1_200;
 
 /** Where days end at other times, and some are longer than others. */
-const zones = ['UTC', 'Europe/Berlin', 'America/New_York', 'Pacific/Auckland', 'Asia/Kathmandu', 'Australia/Lord_Howe'];
+const zones = [
+  'UTC',
+  'Europe/Berlin',
+  'America/New_York',
+  'Pacific/Auckland',
+  'Asia/Kathmandu',
+  'Australia/Lord_Howe',
+];
 
 /** Moments shortly after which a day, a month or both end in some zone, and clocks step. */
 const midnights = [

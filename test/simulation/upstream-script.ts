@@ -141,7 +141,10 @@ function eventOf(delta: object, finishReason: string | null = null): string {
 }
 
 function textOf(chance: Chance, length: number): string {
-  return chance.pick(['sea ', 'wave ', 'salt, ', 'gulls\n']).repeat(Math.ceil(length / 4)).slice(0, length);
+  return chance
+    .pick(['sea ', 'wave ', 'salt, ', 'gulls\n'])
+    .repeat(Math.ceil(length / 4))
+    .slice(0, length);
 }
 
 /** Providers count a little otherwise than we do. */

@@ -1,4 +1,4 @@
-import { EventLog } from './event-log.ts';
+import type { EventLog } from './event-log.ts';
 import { Chance } from './random.ts';
 
 /** Something that happens at a time. */
