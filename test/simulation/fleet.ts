@@ -15,7 +15,7 @@ export class Fleet {
   }
 
   get living(): readonly Gateway[] {
-    return this.#places.filter((gateway) => gateway !== null && gateway.process.isAlive) as Gateway[];
+    return this.#places.filter((gateway) => gateway !== null).filter(({ process }) => process.isAlive);
   }
 
   startAll(): void {
@@ -41,7 +41,8 @@ export class Fleet {
   }
 
   #start(place: number): void {
-    const life = (this.#lives[place] = (this.#lives[place] ?? 0) + 1);
+    const life = (this.#lives[place] ?? 0) + 1;
+    this.#lives[place] = life;
     this.#places[place] = startGateway(`n${place}.${life}`, this.#around);
     this.#around.world.note(`n${place}.${life} starts`);
   }
