@@ -39,8 +39,6 @@ export class Admissions {
   readonly #minute = new Map<TenantId, Counted[]>();
   /** The newest version that hot state has been shown since it was last empty. */
   readonly #shown = new Map<TenantId, number>();
-  /** How often hot state was lost. */
-  losses = 0;
   admitted = 0;
   denied = 0;
 
@@ -52,8 +50,7 @@ export class Admissions {
   }
 
   /** Hot state was lost: what is confirmed comes back as its row has it. */
-  forget(): void {
-    this.losses++;
+  forgetAll(): void {
     this.#minute.clear();
     this.#shown.clear();
     for (const [holder, hold] of this.#holds) {
@@ -86,6 +83,8 @@ export class Admissions {
         return await this.#projected(executed.asked[1]);
       case 'release':
         return this.#settled(executed.asked[0]);
+      case 'forget':
+        return this.#forgotten(executed.asked[0]);
       case 'project':
         return await this.#projected(executed.asked[0]);
       case 'load':
@@ -148,6 +147,11 @@ export class Admissions {
     hold.amount = hold.isPlaced ? holdAmount : bigger(holdAmount, hold.amount);
     hold.isPlaced = true;
     await this.#checkMoney({ tenantId, holder }, 0n);
+  }
+
+  /** Cold, and yet what is durable comes back as large as it had grown. */
+  #forgotten(tenantId: TenantId): void {
+    for (const hold of this.#holds.values()) if (hold.tenantId === tenantId) hold.isPlaced = false;
   }
 
   #settled({ holder }: HoldRef): void {

@@ -1,5 +1,7 @@
 import type { Admissions } from './admissions.ts';
+import type { Clients } from './clients.ts';
 import type { Database } from './database.ts';
+import type { Figures } from './figures.ts';
 import type { Fleet } from './fleet.ts';
 import type { HotStateServer } from './hot-state.ts';
 import type { Network, Weather } from './network.ts';
@@ -21,6 +23,7 @@ export interface Plan {
 const mishaps = [
   'kill',
   'kill',
+  'pause',
   'pause',
   'database crashes',
   'hot state crashes',
@@ -60,13 +63,14 @@ export interface ChaosOptions {
   readonly fleet: Fleet;
   readonly operators: Operators;
   readonly admissions: Admissions;
+  readonly clients: Clients;
+  readonly figures: Figures;
 }
 
 /** Does what the plan of a run has, again and again, until it is over. */
 export class Chaos {
   readonly #options: ChaosOptions;
   isOver = false;
-  readonly happened = new Map<string, number>();
 
   constructor(options: ChaosOptions) {
     this.#options = options;
@@ -78,7 +82,6 @@ export class Chaos {
     const kind = world.chance.pick(plan.kinds);
     world.after(world.chance.delayMs(plan.everyMs), kind, async () => {
       if (this.isOver) return;
-      this.happened.set(kind, (this.happened.get(kind) ?? 0) + 1);
       await this.#do(kind);
       this.start();
     });
@@ -94,34 +97,40 @@ export class Chaos {
     database.start();
     hotState.start();
     fleet.startAll();
-    for (const clock of [database, hotState, ...fleet.living.map(({ process }) => process)]) clock.lagMs = 0;
+    for (const clock of [database, hotState, ...fleet.processes]) clock.lagMs = 0;
   }
 
   #do(kind: Mishap): void | Promise<void> {
-    const { world, network, database, hotState, fleet, operators } = this.#options;
+    const { world, network, database, hotState, fleet, operators, clients, figures } = this.#options;
     const { chance } = world;
     switch (kind) {
       case 'kill':
         return fleet.kill();
       case 'pause':
-        for (const { process } of fleet.living.slice(0, 1))
-          process.pause(chance.pick([20, 2_000, 12_000, 45_000]));
+        for (const process of fleet.processes.slice(0, 1)) {
+          figures.add('pauses');
+          process.pause(chance.pick([20, 2_000, 12_000, 45_000, 70_000]));
+        }
         return;
       case 'database crashes':
+        figures.add('crashes of the database');
         database.crash();
         world.after(chance.pick(outagesMs), 'database is back', () => database.start());
         return;
       case 'hot state crashes':
+        figures.add('crashes of hot state');
         hotState.crash();
-        this.#options.admissions.forget();
+        this.#options.admissions.forgetAll();
         world.after(chance.pick(outagesMs), 'hot state is back', () => hotState.start());
         return;
       case 'flush':
+        figures.add('flushes');
         hotState.flush();
-        this.#options.admissions.forget();
+        this.#options.admissions.forgetAll();
         return;
       case 'partition':
-        for (const { process } of fleet.living.slice(-1))
+        figures.add('partitions');
+        for (const process of fleet.processes.slice(-1))
           network.block(process, chance.pick([database, hotState]), chance.pick(outagesMs));
         return;
       case 'clock steps':
@@ -129,8 +138,8 @@ export class Chaos {
       case 'operator':
         return operators.act();
       case 'time passes':
-        for (const { process } of fleet.living) process.pause(0);
-        return;
+        figures.add('quiet times');
+        return clients.rest(chance.pick([20_000, 40_000, 60_000]));
     }
   }
 
@@ -143,6 +152,6 @@ export class Chaos {
     else if (which === 'hot state') {
       hotState.lagMs = lagMs;
       admissions.forgetMinutes();
-    } else for (const { process } of fleet.living.slice(0, 1)) process.lagMs = lagMs;
+    } else for (const process of fleet.processes.slice(0, 1)) process.lagMs = lagMs;
   }
 }

@@ -25,8 +25,6 @@ export interface Attempt {
   readonly sentAtMs: number;
   /** What the ledger had under its key when it was sent. */
   readonly rowBefore: MirrorRow | null;
-  /** When the process died, if that was before its end. */
-  diedAtMs: number | null;
 }
 
 export interface ClientsOptions {
@@ -50,19 +48,26 @@ export class Clients {
   /** Completed before their row was committed, after the ledger was waited for: to be committed later. */
   readonly late = new Set<Attempt>();
   #labels = 0;
+  #restUntilMs = 0;
   isOver = false;
 
   constructor(options: ClientsOptions) {
     this.#options = options;
   }
 
+  /** Nobody asks anything new for so long. */
+  rest(ms: number): void {
+    this.#restUntilMs = this.#options.world.nowMs + ms;
+  }
+
   /** A client that asks again and again until the faults are over. */
   start(): void {
     const { world } = this.#options;
-    const thinkMs = world.chance.delayMs(world.chance.pick([5, 200, 200, 3_000]));
+    const restMs = Math.max(0, this.#restUntilMs - world.nowMs);
+    const thinkMs = restMs + world.chance.delayMs(world.chance.pick([5, 200, 200, 3_000]));
     world.after(thinkMs, 'client', () => {
       if (this.isOver) return;
-      this.#begin();
+      if (this.#restUntilMs <= world.nowMs) this.#begin();
       this.start();
     });
   }
@@ -108,10 +113,6 @@ export class Clients {
     const { process } = gateway;
     const key = asked.idempotencyKey;
     const rowBefore = key === null ? null : (mirror.ofTrace(asked.tenant.id, key)[0] ?? null);
-    // Before the connection hears of it, and breaks.
-    process.onDeath(() => {
-      if (connection.ending === null || connection.hasHungUp) attempt.diedAtMs ??= world.nowMs;
-    });
     const connection = new Connection({
       world,
       process,
@@ -121,7 +122,7 @@ export class Clients {
       onComplete: () => this.#completed(attempt),
       onEnd: () => this.#ended(attempt, tries),
     });
-    const attempt: Attempt = { asked, gateway, connection, sentAtMs: world.nowMs, rowBefore, diedAtMs: null };
+    const attempt: Attempt = { asked, gateway, connection, sentAtMs: world.nowMs, rowBefore };
     this.attempts.push(attempt);
     world.note(`  ${asked.label} of ${asked.tenant.id} to ${process.name}, key ${key}`);
     process.deliver(chance.delayMs(0.5), `<- ${asked.label}`, () => {

@@ -20,6 +20,7 @@ export class Connection implements Client {
   body = '';
   /** How it ended for the client; broken is without an end. */
   ending: 'ended' | 'abandoned' | 'broken' | null = null;
+  endedAtMs: number | null = null;
   hasHungUp = false;
   /** A client that stops reading: so many bytes are still taken in, and then for so long none. */
   readonly #stall: { readonly afterBytes: number; readonly ms: number } | null;
@@ -150,6 +151,7 @@ export class Connection implements Client {
   #finish(ending: 'ended' | 'abandoned' | 'broken'): void {
     if (this.ending !== null) return;
     this.ending = ending;
+    this.endedAtMs = this.#world.nowMs;
     this.#world.after(0, `client of ${this.process.name} sees ${ending}`, this.#onEnd);
   }
 }

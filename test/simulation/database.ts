@@ -2,8 +2,9 @@ import { Kysely, PGliteDialect } from 'kysely';
 import { Fault } from '../../src/domain/errors.ts';
 import type { Driver } from '../../src/ledger/drivers/driver.ts';
 import type { Schema } from '../../src/ledger/schema.ts';
-import { readStatements } from '../../src/ledger/sql/statements.ts';
+import { readInstanceStatements, readStatements } from '../../src/ledger/sql/statements.ts';
 import type { Engine } from './engine.ts';
+import type { Figures } from './figures.ts';
 import type { Network, Service } from './network.ts';
 import type { Process } from './process.ts';
 import type { World } from './world.ts';
@@ -12,9 +13,20 @@ import type { World } from './world.ts';
 export type Rewrite = (statement: string) => string;
 
 const nameOf: ReadonlyMap<string, string> = new Map(
-  Object.entries(readStatements()).map(([name, text]) => [text, name]),
+  Object.entries({ ...readStatements(), ...readInstanceStatements() }).map(([name, text]) => [text, name]),
 );
-const readOnly: ReadonlySet<string> = new Set(['findByTrace', 'snapshot']);
+/** Those that write nothing of what is money. */
+const ofNoMoney: ReadonlySet<string> = new Set([
+  'findByTrace',
+  'snapshot',
+  'beat',
+  'unsettledInstances',
+  'endInstance',
+  'settleInstances',
+  'orphans',
+  'INSERT INTO job_run (name, started_at) VA',
+  'SELECT q.tenant_id, q.updated_at > now() -',
+]);
 
 /** The storage: what has executed is durable, whatever becomes of its caller or of the server. */
 export class Database implements Service {
@@ -25,11 +37,14 @@ export class Database implements Service {
   #isUp = true;
   #connection = 0;
   lagMs = 0;
-  statements = 0;
+  readonly #figures: Figures;
+  /** When an instance was ended, by its id. */
+  readonly endedAtMs = new Map<string, number>();
   /** Called after each statement that may have written, before anything else happens. */
   afterWrite: (label: string) => Promise<void> = async () => undefined;
 
-  constructor(world: World, engine: Engine, rewrite: Rewrite) {
+  constructor(world: World, engine: Engine, rewrite: Rewrite, figures: Figures) {
+    this.#figures = figures;
     this.#world = world;
     this.#engine = engine;
     this.#rewrite = rewrite;
@@ -72,17 +87,23 @@ export class Database implements Service {
   /** One statement, atomically. */
   async execute<Row>(statement: string, parameters: readonly unknown[]): Promise<readonly Row[]> {
     const label = labelOf(statement);
-    this.statements++;
+    this.#figures.add('statements');
     try {
       const rows = await this.#engine.query<Row>(this.#rewrite(statement), parameters, this.nowMs);
+      this.#count(label, rows, parameters);
       this.#world.note(`  db ${label} ${idsOf(parameters)}: ${rows.length}`);
       return rows;
     } catch (error) {
       this.#world.note(`  db ${label}: ${(error as Error).message}`);
       throw error;
     } finally {
-      if (!readOnly.has(label)) await this.afterWrite(label);
+      if (!ofNoMoney.has(label)) await this.afterWrite(label);
     }
+  }
+
+  #count(label: string, rows: readonly unknown[], [first]: readonly unknown[]): void {
+    if (label === 'checkpoint') this.#figures.add('checkpoints', rows.length);
+    if (label === 'endInstance' && rows.length > 0) this.endedAtMs.set(String(first), this.#world.nowMs);
   }
 
   /** Looks, or meddles, from outside of the simulated world. */
@@ -110,7 +131,7 @@ function idsOf([, ids]: readonly unknown[]): string {
 }
 
 function labelOf(statement: string): string {
-  return nameOf.get(statement) ?? statement.trim().slice(0, 40).replaceAll(/\s+/g, ' ');
+  return nameOf.get(statement) ?? statement.trim().replaceAll(/\s+/g, ' ').slice(0, 41);
 }
 
 /** What Kysely asks of an engine that it knows, of which nothing on a request's path needs a transaction. */

@@ -2,8 +2,9 @@ import type { Dialect } from '../../src/dialects/dialect.ts';
 import type { Asked, Attempt, Clients } from './clients.ts';
 import type { Database } from './database.ts';
 import type { HotStateServer } from './hot-state.ts';
+import type { Machines } from './machine.ts';
 import type { Mirror, MirrorRow } from './mirror.ts';
-import { askedOf, deliveredTokens, expectedCharge } from './oracle.ts';
+import { askedOf, type Break, expectedCharge, mustBeCharged } from './oracle.ts';
 import type { SimulatedTenant } from './tenants.ts';
 import type { Upstreams } from './upstream.ts';
 import type { World } from './world.ts';
@@ -17,8 +18,7 @@ export interface EndOptions {
   readonly clients: Clients;
   readonly upstreams: Upstreams;
   readonly dialect: Dialect;
-  /** How often a process died or hot state was lost. */
-  readonly losses: number;
+  readonly machines: Machines;
 }
 
 /** When everything has settled: the clients' records, the providers', the ledger and hot state tell one story. */
@@ -28,6 +28,7 @@ export async function checkEnd(options: EndOptions): Promise<void> {
   for (const tenant of options.tenants) await checkHotState(tenant, options);
   checkCharges(options);
   checkLate(options);
+  checkFenced(options);
 }
 
 /** Invariant 5. */
@@ -39,22 +40,23 @@ function checkSettled(row: MirrorRow, { world }: EndOptions): void {
 /** Invariant 10. */
 async function checkHotState(
   { id }: SimulatedTenant,
-  { world, hotState, mirror, losses }: EndOptions,
+  { world, hotState, mirror }: EndOptions,
 ): Promise<void> {
   const state = await hotState.look(id);
   if (state === undefined) return;
   const { projection, held, openHolds } = state;
   const known = mirror.at(id, projection.version);
-  // Who dies between ledger and hot state leaves a hold, and so does a call that is repeated after hot state has
-  // forgotten what was settled: a reconciliation has to release both.
-  if (losses === 0 && (held !== 0n || openHolds !== 0))
+  if (held !== 0n || openHolds !== 0)
     world.violated('nothing is held in the end', `${id}: ${openHolds} holds of ${held}`);
+  if (projection.version !== mirror.newest(id).version)
+    world.violated('hot state has what the ledger has', `${id} at version ${projection.version}`);
   if (known?.balance !== projection.balance || known.dailyUsed !== projection.dailyUsed)
     world.violated('hot state has what the ledger had', `${id} at version ${projection.version}`);
 }
 
 /** Invariants 6, 7 and 8: each request by what was generated and delivered of it. */
-function checkCharges({ world, mirror, clients, upstreams, dialect }: EndOptions): void {
+function checkCharges(options: EndOptions): void {
+  const { world, mirror, clients, upstreams, dialect } = options;
   const byHash = new Map<string, Asked>();
   const attemptsOf = new Map<string, Attempt[]>();
   for (const attempt of clients.attempts) {
@@ -67,13 +69,18 @@ function checkCharges({ world, mirror, clients, upstreams, dialect }: EndOptions
     if (asked === undefined) continue;
     const attempts = attemptsOf.get(asked.label) ?? [];
     const exchanges = upstreams.exchanges.get(asked.label) ?? [];
+    const broken = breakOf(row, options);
     if (row.status === 'VOIDED') {
-      const delivered = Math.max(0, ...attempts.map(deliveredTokens));
+      const delivered = mustBeCharged(attempts, broken);
       if (delivered > 0)
         world.violated('what is delivered is charged', `${asked.label}: ${delivered} tokens, and it is void`);
       continue;
     }
-    const expected = expectedCharge(asked, attempts, exchanges, dialect);
+    const expected = expectedCharge(asked, attempts, exchanges, {
+      dialect,
+      broken,
+      isOrphan: row.outcome === 'gateway_died',
+    });
     const amount = row.amount ?? 0n;
     if (amount < expected.least || amount > expected.most) {
       const range = `${expected.least} to ${expected.most} (${expected.why})`;
@@ -82,11 +89,31 @@ function checkCharges({ world, mirror, clients, upstreams, dialect }: EndOptions
   }
 }
 
-/** What was completed while the ledger was away is in it by now, unless its process died before. */
-function checkLate({ world, mirror, clients }: EndOptions): void {
-  for (const { asked, connection, gateway } of clients.late) {
+/** When a process that has not closed a request itself couldn't any more; null where it closed it. */
+function breakOf({ owner, closedAtMs }: MirrorRow, { machines, database }: EndOptions): Break | null {
+  const process = machines.ownerOf.get(owner ?? '');
+  if (process === undefined) return null;
+  const atMs = Math.min(process.diedAtMs ?? Infinity, database.endedAtMs.get(owner ?? '') ?? Infinity);
+  return atMs <= (closedAtMs ?? Infinity) && atMs < Infinity ? { atMs, troubles: process.troubles } : null;
+}
+
+/** What was completed while the ledger was away is in it by now, unless its process couldn't go on until it was. */
+function checkLate(options: EndOptions): void {
+  const { world, mirror, clients } = options;
+  for (const { asked, connection } of clients.late) {
     const row = mirror.rows.get(connection.header('x-billing-transaction-id') ?? '');
-    if (row?.status !== 'COMMITTED' && gateway.process.isAlive)
+    if (row === undefined || (row.status !== 'COMMITTED' && breakOf(row, options) === null))
       world.violated('what is complete is committed', `${asked.label}, in the end`);
+  }
+}
+
+/** Who was taken for dead delivers nothing any more: others have charged what it had delivered by then. */
+function checkFenced({ world, mirror, clients, database }: EndOptions): void {
+  for (const { asked, connection } of clients.attempts) {
+    const row = mirror.rows.get(connection.header('x-billing-transaction-id') ?? '');
+    const endedAtMs = database.endedAtMs.get(row?.owner ?? '');
+    if (endedAtMs === undefined || !connection.isStream) continue;
+    if (connection.textUntil(Infinity) !== connection.textUntil(endedAtMs))
+      world.violated('who was ended delivers nothing', `${asked.label}, instance ${row?.owner}`);
   }
 }

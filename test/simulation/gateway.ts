@@ -1,16 +1,19 @@
 import type { Catalog } from '../../src/catalog/catalog.ts';
 import type { Dialect } from '../../src/dialects/dialect.ts';
-import type { IdSource, InstanceId } from '../../src/domain/ids.ts';
+import { sleep } from '../../src/domain/clock.ts';
+import type { IdSource } from '../../src/domain/ids.ts';
 import { createPipeline, type Pipeline } from '../../src/gateway/pipeline.ts';
-import type { HotState } from '../../src/hot-state/hot-state.ts';
-import type { Driver } from '../../src/ledger/drivers/driver.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import { createSqlInstances } from '../../src/ledger/sql-instances.ts';
 import { createSqlLedger } from '../../src/ledger/sql-ledger.ts';
+import type { Observer, ReconcileObserver } from '../../src/observability/observer.ts';
 import type { Database } from './database.ts';
+import type { Figures } from './figures.ts';
 import { type HotStateServer, hotStateOf } from './hot-state.ts';
-import { startJobs } from './jobs.ts';
+import { type JobParts, openHeartbeat, openOrphanWatch, openReconcile } from './jobs.ts';
+import type { Machines } from './machine.ts';
 import type { Network } from './network.ts';
-import { Process } from './process.ts';
+import type { Process } from './process.ts';
 import { simulatedTokenizer } from './tokenizer.ts';
 import type { Upstreams } from './upstream.ts';
 import type { World } from './world.ts';
@@ -26,32 +29,64 @@ export interface Surroundings {
   readonly newId: IdSource;
   readonly dialect: Dialect;
   readonly pendingTtlMs: number;
+  readonly machines: Machines;
+  readonly figures: Figures;
 }
 
-/** What a process is made of, for jobs and operators that work through it. */
-export interface GatewayParts {
-  readonly process: Process;
-  readonly driver: Driver;
-  readonly ledger: Ledger;
-  readonly hotState: HotState;
-}
-
-/** One life of a gateway: the real pipeline and ledger, on the simulated network. */
-export interface Gateway extends GatewayParts {
-  readonly owner: InstanceId;
+/** One life of a gateway that serves: the real pipeline, ledger and jobs, on the simulated network. */
+export interface Gateway extends JobParts {
   readonly pipeline: Pipeline;
   /** When the ledger was first asked to close a transaction, by its id. */
   readonly closingSinceMs: ReadonlyMap<string, number>;
 }
 
-export function startGateway(name: string, around: Surroundings): Gateway {
-  const { world, network, database, upstreams, catalog, newId, pendingTtlMs } = around;
-  const process = new Process(name, world);
-  const owner = newId() as InstanceId;
+/** Whoever can't start yet begins again so much later, as what starts processes has it do. */
+const startAgainMs = 500;
+
+/**
+ * Starts as a process does: it says that it lives, settles what those left open that it knows to be dead, and serves.
+ * @param place where it runs; null: where nobody else is
+ * @param onServing called with it when it takes requests; never, if it dies before
+ */
+export function startGateway(
+  process: Process,
+  around: Surroundings,
+  place: string | null,
+  onServing: (gateway: Gateway) => void,
+): void {
+  const { world, network, database, machines } = around;
   const driver = database.driverOf(process, network);
   const closingSinceMs = new Map<string, number>();
-  const ledger = repeating(createSqlLedger({ driver, clock: process.clock }), world, closingSinceMs);
-  const hotState = hotStateOf(process, network, around.hotState);
+  const parts: JobParts = {
+    world,
+    process,
+    machine: machines.put(process, place),
+    driver,
+    ledger: repeating(createSqlLedger({ driver, clock: process.clock }), world, closingSinceMs),
+    hotState: hotStateOf(process, network, around.hotState),
+    instances: createSqlInstances(driver),
+    observer: observerOf(process, around),
+  };
+  const start = async (): Promise<void> => {
+    try {
+      onServing({ ...parts, pipeline: await openServing(parts, around), closingSinceMs });
+    } catch (error) {
+      world.note(`  ${process.name} does not start: ${(error as Error).message}`);
+      await sleep(process.clock, startAgainMs);
+      await start();
+    }
+  };
+  void start();
+}
+
+async function openServing(parts: JobParts, around: Surroundings): Promise<Pipeline> {
+  const { world, upstreams, catalog, newId, pendingTtlMs, machines } = around;
+  const { process, ledger, hotState, observer } = parts;
+  const heartbeat = await openHeartbeat(parts, () => {
+    const id = newId();
+    machines.ownerOf.set(id, process);
+    return id;
+  });
   const pipeline = createPipeline({
     catalog,
     hotState,
@@ -59,19 +94,39 @@ export function startGateway(name: string, around: Surroundings): Gateway {
     upstreams: upstreams.clientOf(process),
     readCredential: (stored) => stored,
     tokenizer: simulatedTokenizer,
-    observer: {
-      requestEnded: () => undefined,
-      tokensCompared: () => undefined,
-      fault: (what, error) => world.note(`  ${name} fault ${what}: ${String((error as Error).message)}`),
-    },
+    observer,
     clock: process.clock,
     newId,
     random: world.chance.unit,
-    owner,
+    lease: heartbeat,
     pendingTtlMs,
   });
-  startJobs({ process, driver, ledger, hotState });
-  return { process, driver, ledger, hotState, owner, pipeline, closingSinceMs };
+  await openOrphanWatch(parts, heartbeat, pipeline);
+  openReconcile(parts);
+  return pipeline;
+}
+
+function observerOf({ name }: Process, { world, figures }: Surroundings): Observer & ReconcileObserver {
+  return {
+    requestEnded: () => undefined,
+    tokensCompared: () => undefined,
+    fault: (what, error) => world.note(`  ${name} fault ${what}: ${String((error as Error).message)}`),
+    orphanSettled: (traceId, isCharged) => {
+      world.note(`  ${name} settled the orphan ${traceId}, ${isCharged ? 'charged' : 'void'}`);
+      figures.add(isCharged ? 'orphans charged' : 'orphans voided');
+    },
+    reconciled: ({ checked, tenants, repaired }) => {
+      figures.add('reconciliations');
+      figures.add('tenants repaired', repaired);
+      world.note(
+        `  ${name} compared ${checked} tenants, ${repaired} repaired ${JSON.stringify(tenants, textOf)}`,
+      );
+    },
+  };
+}
+
+function textOf(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? value.toString() : value;
 }
 
 /** Every command may be given twice, at once and by others: a caller that does so changes nothing. */

@@ -25,7 +25,6 @@ export class HotStateServer implements Service {
   #isUp = true;
   #connection = 0;
   lagMs = 0;
-  executions = 0;
   /** Called after each execution, before anything else happens. */
   afterExecution: (executed: Executed) => Promise<void> = async () => undefined;
 
@@ -82,7 +81,6 @@ export class HotStateServer implements Service {
     method: Method,
     asked: Parameters<HotState[Method]>,
   ): Promise<Awaited<ReturnType<HotState[Method]>>> {
-    this.executions++;
     const run = this.#memory[method] as (...call: Parameters<HotState[Method]>) => Promise<unknown>;
     const answer = (await run(...asked)) as Awaited<ReturnType<HotState[Method]>>;
     const { holder = '' } = asked[0] as { holder?: string };
@@ -143,5 +141,7 @@ export function hotStateOf(process: Process, network: Network, server: HotStateS
     lockSession: call('lockSession'),
     unlockSession: call('unlockSession'),
     look: call('look'),
+    holds: call('holds'),
+    forget: call('forget'),
   };
 }

@@ -1,49 +1,71 @@
-import type { TenantId, TraceId, TransactionId } from '../../src/domain/ids.ts';
-import type { UsageRecord } from '../../src/domain/transaction.ts';
-import type { GatewayParts } from './gateway.ts';
+import { createSettlements } from '../../src/gateway/commit.ts';
+import type { Pipeline } from '../../src/gateway/pipeline.ts';
+import type { HotState } from '../../src/hot-state/hot-state.ts';
+import { type Heartbeat, startHeartbeat } from '../../src/jobs/heartbeat.ts';
+import { createOrphanWatch } from '../../src/jobs/orphans.ts';
+import { startReconcileJob } from '../../src/jobs/reconcile/job.ts';
+import { createReconciler } from '../../src/jobs/reconcile/reconciler.ts';
+import type { Driver } from '../../src/ledger/drivers/driver.ts';
+import type { Instances } from '../../src/ledger/instances.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { createSqlUpkeep } from '../../src/ledger/sql-upkeep.ts';
+import type { Observer, ReconcileObserver } from '../../src/observability/observer.ts';
+import type { Machine } from './machine.ts';
+import type { Process } from './process.ts';
+import type { World } from './world.ts';
 
-/** How long past its expiry a row may still be open at the end: it was told by a clock that may have been ahead. */
-export const graceMs = 160_000;
-
-const sweepEveryMs = 20_000;
-const abandoned: UsageRecord = {
-  outcome: 'gateway_died',
-  stream: false,
-  streamCompleted: null,
-  streamError: null,
-  finishReason: null,
-  latencyMs: 0,
-  timeToFirstByteMs: null,
-};
-
-interface ExpiredRow {
-  readonly tenant_id: string;
-  readonly id: string;
-  readonly api_key_id: string;
-  readonly trace_id: string;
+/** What a process does besides requests is done by these parts of it. */
+export interface JobParts {
+  readonly world: World;
+  readonly process: Process;
+  readonly machine: Machine;
+  readonly driver: Driver;
+  readonly ledger: Ledger;
+  readonly hotState: HotState;
+  readonly instances: Instances;
+  readonly observer: Observer & ReconcileObserver;
 }
 
-/** What a process does besides requests, for as long as it lives. */
-export function startJobs(parts: GatewayParts): void {
-  const next = () => {
-    parts.process.clock.after(sweepEveryMs, () => {
-      voidExpired(parts).catch(() => undefined);
-      next();
-    });
-  };
-  next();
+/** Often enough that a run sees several of each. */
+const activeEveryMs = 20_000;
+const allEveryMs = 60_000;
+
+/** The process says that it lives, as its first act. @throws Fault LEDGER_UNAVAILABLE */
+export function openHeartbeat({ process, machine, instances, observer }: JobParts, newId: () => string) {
+  return startHeartbeat({
+    instances,
+    process: { host: 'simulated', pid: machine.pid, place: machine.place },
+    newId,
+    clock: process.clock,
+    onFault: (what, error) => observer.fault(what, error, null),
+  });
 }
 
-async function voidExpired({ driver, ledger, hotState }: GatewayParts): Promise<void> {
-  const rows = await driver.query<ExpiredRow>(
-    `SELECT tenant_id, id, api_key_id, trace_id FROM billing_transaction
-     WHERE status = 'PENDING' AND expires_at < now() - interval '20 seconds' ORDER BY id`,
-    [],
-  );
-  for (const row of rows) {
-    const [tenantId, traceId] = [row.tenant_id as TenantId, row.trace_id as TraceId];
-    const transactionId = row.id as TransactionId;
-    await ledger.voidPending({ tenantId, traceId, transactionId, description: 'expired', record: abandoned });
-    await hotState.release({ tenantId, traceId, holder: transactionId, apiKeyId: row.api_key_id as never });
-  }
+/** Settles what others left open that are known to be dead, and from then on what it finds. @throws Fault LEDGER_UNAVAILABLE */
+export async function openOrphanWatch(parts: JobParts, heartbeat: Heartbeat, pipeline: Pipeline) {
+  const { process, machine, ledger, hotState, instances, observer } = parts;
+  const { clock } = process;
+  const orphans = createOrphanWatch({
+    instances,
+    settlements: createSettlements({ ledger, hotState, observer, clock }),
+    self: () => heartbeat.owner,
+    isProvablyDead: (instance) => machine.isGone(instance),
+    isAlone: false,
+    isRunning: (transactionId) => pipeline.isRunning(transactionId),
+    clock,
+    onSettled: ({ traceId, checkpoint }) => observer.orphanSettled(traceId, checkpoint !== 'nothing'),
+    onFault: (what, error) => observer.fault(what, error, null),
+  });
+  await orphans.settleDead();
+  orphans.start();
+}
+
+/** Compares hot state with the ledger from now on. */
+export function openReconcile({ world, process, driver, ledger, hotState, observer }: JobParts): void {
+  const onFault = (what: string, error: unknown) => observer.fault(what, error, null);
+  const upkeep = createSqlUpkeep(driver.db);
+  const timers = process.clock;
+  const reconciler = createReconciler({ hotState, ledger, upkeep, timers, onFault });
+  const random = world.chance.unit;
+  startReconcileJob({ reconciler, upkeep, observer, timers, random, onFault, activeEveryMs, allEveryMs });
 }

@@ -19,11 +19,13 @@ export interface MirrorRow {
   readonly periodDay: string | null;
   readonly owner: string | null;
   readonly reversedBy: string | null;
+  /** How its request ended; null while it is open. */
+  readonly outcome: string | null;
   /** Of all that may never change once it is closed. */
   readonly content: string;
   /** The version of the tenant's row that this row was committed with; null before. */
   readonly version: number | null;
-  readonly seenAtMs: number;
+  readonly closedAtMs: number | null;
 }
 
 /** A tenant's row at one version. */
@@ -54,6 +56,7 @@ interface ChangedRow {
   readonly period_day: string | null;
   readonly owner: string | null;
   readonly reversed_by: string | null;
+  readonly outcome: string | null;
   readonly content: string;
 }
 
@@ -74,6 +77,7 @@ const changedRows = `
   SELECT
     b.id, b.tenant_id, b.trace_id, b.type, b.status, b.request_hash, b.amount, b.hold_amount, b.seq,
     b.balance_before, b.balance_after, b.period_day, b.owner, b.reversed_by,
+    (SELECT u.outcome FROM usage_record u WHERE u.tenant_id = b.tenant_id AND u.transaction_id = b.id) AS outcome,
     md5((to_jsonb(b) - 'updated_at' - 'reversed_by')::text) AS content
   FROM billing_transaction b
   WHERE b.xmin::text::bigint >= $1
@@ -153,7 +157,8 @@ export class Mirror {
     const version =
       before?.version ??
       (changed.status === 'COMMITTED' ? this.newest(changed.tenant_id as TenantId).version : null);
-    const row = rowOf(changed, version, this.#world.nowMs);
+    const closedAtMs = before?.closedAtMs ?? (changed.status === 'PENDING' ? null : this.#world.nowMs);
+    const row = rowOf(changed, version, closedAtMs);
     this.rows.set(row.id, row);
     if (before === undefined) {
       const key = `${row.tenantId}\n${row.traceId}`;
@@ -217,7 +222,7 @@ function amount(text: string | null): bigint | null {
   return text === null ? null : parseAmount(text);
 }
 
-function rowOf(row: ChangedRow, version: number | null, seenAtMs: number): MirrorRow {
+function rowOf(row: ChangedRow, version: number | null, closedAtMs: number | null): MirrorRow {
   return {
     id: row.id,
     tenantId: row.tenant_id as TenantId,
@@ -233,9 +238,10 @@ function rowOf(row: ChangedRow, version: number | null, seenAtMs: number): Mirro
     periodDay: row.period_day,
     owner: row.owner,
     reversedBy: row.reversed_by,
+    outcome: row.outcome,
     content: row.content,
     version,
-    seenAtMs,
+    closedAtMs,
   };
 }
 

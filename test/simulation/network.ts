@@ -1,3 +1,4 @@
+import type { Figures } from './figures.ts';
 import type { Process } from './process.ts';
 import type { World } from './world.ts';
 
@@ -31,9 +32,10 @@ export class Network {
   readonly #world: World;
   readonly #blocked = new Map<string, number>();
   weather: Weather;
-  messages = 0;
+  readonly figures: Figures;
 
-  constructor(world: World, weather: Weather) {
+  constructor(world: World, weather: Weather, figures: Figures) {
+    this.figures = figures;
     this.#world = world;
     this.weather = weather;
   }
@@ -51,7 +53,18 @@ export class Network {
   call<T>(process: Process, service: Service, label: string, execute: () => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     if (!process.acts()) return promise;
-    new Call(this.#world, this, { process, service, label, execute, resolve, reject }).send();
+    const over = process.troubles.begin(this.#world.nowMs);
+    const answered = {
+      resolve: (value: T) => {
+        over(this.#world.nowMs, false);
+        resolve(value);
+      },
+      reject: (error: unknown) => {
+        over(this.#world.nowMs, true);
+        reject(error);
+      },
+    };
+    new Call(this.#world, this, { process, service, label, execute, ...answered }).send();
     return promise;
   }
 
@@ -93,8 +106,8 @@ class Call<T> {
   send(): void {
     const { process, service, label } = this.#options;
     const { chance } = this.#world;
-    const { weather } = this.#network;
-    this.#network.messages++;
+    const { weather, figures } = this.#network;
+    figures.add('messages');
     if (!service.isUp) {
       process.deliver(chance.delayMs(0.5), `${service.name} refuses ${label}`, () =>
         this.#answer({ error: service.refused() }),
@@ -109,13 +122,18 @@ class Call<T> {
       if (chance.happens(weather.late)) this.#arriveAfter(chance.between(1_000, 15_000));
       return;
     }
-    if (chance.happens(weather.lostRequest)) return;
+    if (chance.happens(weather.lostRequest)) {
+      figures.add('requests lost');
+      return;
+    }
     const delayMs = chance.happens(weather.late)
       ? chance.between(1_000, 12_000)
       : chance.delayMs(chance.happens(weather.slow) ? 300 : 0.7);
     this.#arriveAfter(delayMs);
-    if (chance.happens(weather.twice))
+    if (chance.happens(weather.twice)) {
+      figures.add('requests repeated');
       this.#arriveAfter(delayMs + chance.delayMs(chance.pick([1, 50, 1_500])));
+    }
   }
 
   #arriveAfter(delayMs: number): void {
@@ -138,8 +156,11 @@ class Call<T> {
   #reply(reply: Reply<T>): void {
     const { process, service, label } = this.#options;
     const { chance } = this.#world;
-    const { weather } = this.#network;
-    if (this.#network.isBlocked(process, service) || chance.happens(weather.lostReply)) return;
+    const { weather, figures } = this.#network;
+    if (this.#network.isBlocked(process, service) || chance.happens(weather.lostReply)) {
+      figures.add('replies lost');
+      return;
+    }
     const delayMs = chance.delayMs(chance.happens(weather.slow) ? 300 : 0.7);
     process.deliver(delayMs, `-> ${service.name} ${label}`, () => {
       if (service.connection === this.#connection) this.#answer(reply);

@@ -2,6 +2,7 @@ import type { Dialect } from '../../src/dialects/dialect.ts';
 import type { Asked, Attempt } from './clients.ts';
 import type { MirrorRow } from './mirror.ts';
 import { inputRate, outputRate, type SimulatedTenant } from './tenants.ts';
+import type { Troubles } from './troubles.ts';
 import type { Exchange } from './upstream.ts';
 import { tokensOf } from './upstream-script.ts';
 
@@ -12,8 +13,16 @@ export interface Expected {
   readonly why: string;
 }
 
-/** Of a stream whose process died: what was delivered in this last time may be missing from its charge. */
-export const checkpointMs = Number.POSITIVE_INFINITY;
+/** Of a stream that is settled by others, what was delivered in this last time may be missing from its charge. */
+const checkpointMs = 5_300;
+/** A stream that was delivered for so long has a checkpoint. */
+const firstCheckpointMs = 1_800;
+
+/** When a request was over that its process has not closed: by its death, or since it was taken for dead. */
+export interface Break {
+  readonly atMs: number;
+  readonly troubles: Troubles;
+}
 
 /** Units times rates times the tenant's multiplier, divided once, half to even. */
 export function priceOf(input: number, output: number, { multiplierPpm }: SimulatedTenant): bigint {
@@ -24,6 +33,14 @@ export function priceOf(input: number, output: number, { multiplierPpm }: Simula
   return roundsUp ? whole + 1n : whole;
 }
 
+export interface Circumstances {
+  readonly dialect: Dialect;
+  /** Null where its process closed it. */
+  readonly broken: Break | null;
+  /** Whether it was charged its last checkpoint. */
+  readonly isOrphan: boolean;
+}
+
 /**
  * The table of DESIGN.md section 6, told from outside: from what the provider sent and what the client got.
  * Null: it must not be charged.
@@ -32,7 +49,7 @@ export function expectedCharge(
   asked: Asked,
   attempts: readonly Attempt[],
   exchanges: readonly Exchange[],
-  dialect: Dialect,
+  { dialect, broken, isOrphan }: Circumstances,
 ): Expected {
   const { tenant } = asked;
   const prompt = promptTokens(asked, dialect);
@@ -43,27 +60,44 @@ export function expectedCharge(
   const served = attempts.filter(({ connection }) => connection.status === 200);
   const exact = reported === null ? [prompt, received] : [reported.input, reported.output];
   const whole = priceOf(exact[0] ?? 0, exact[1] ?? 0, tenant);
-  if (isWhole && served.some(({ connection }) => connection.isComplete))
-    return { least: whole, most: whole, why: 'complete' };
-  const delivered = Math.max(0, ...served.map(deliveredTokens));
+  const isComplete = isWhole && served.some(({ connection }) => connection.isComplete);
+  if (isComplete && broken === null) return { least: whole, most: whole, why: 'complete' };
+  const delivered = deliveredTokens(
+    served,
+    broken === null ? null : lastsUntil(broken, served, checkpointMs),
+  );
   const least = priceOf(
     Math.min(prompt, reported?.input ?? prompt),
     Math.min(delivered, reported?.output ?? delivered),
     tenant,
   );
+  const generated = isOrphan ? deliveredTokens(served, null) : received;
   const most = priceOf(
     Math.max(prompt, reported?.input ?? prompt),
-    Math.max(received, reported?.output ?? 0),
+    Math.max(generated, reported?.output ?? 0),
     tenant,
   );
-  return { least, most, why: 'broken off' };
+  return { least, most, why: broken === null ? 'broken off' : 'settled by another' };
 }
 
-/** Whether a request that was closed without a charge was delivered anything that counts. */
-export function deliveredTokens({ connection, diedAtMs }: Attempt): number {
-  return tokensOf(
-    connection.textUntil(diedAtMs === null ? Number.POSITIVE_INFINITY : diedAtMs - checkpointMs),
-  );
+/** What was delivered of a request that was closed without a charge, as far as that must not be. */
+export function mustBeCharged(attempts: readonly Attempt[], broken: Break | null): number {
+  const served = attempts.filter(({ connection }) => connection.status === 200);
+  if (broken === null) return deliveredTokens(served, null);
+  // Of what is delivered as a whole, nobody else knows anything.
+  const streams = served.filter(({ connection }) => connection.isStream);
+  return deliveredTokens(streams, lastsUntil(broken, streams, firstCheckpointMs));
+}
+
+/** The time until which what was delivered is known to others. */
+function lastsUntil({ atMs, troubles }: Break, served: readonly Attempt[], ms: number): number {
+  const endedAtMs = served.map(({ connection }) => connection.endedAtMs ?? atMs);
+  return troubles.before(Math.min(atMs, ...endedAtMs), ms);
+}
+
+function deliveredTokens(served: readonly Attempt[], untilMs: number | null): number {
+  const ofEach = served.map(({ connection }) => tokensOf(connection.textUntil(untilMs ?? Infinity)));
+  return Math.max(0, ...ofEach);
 }
 
 function promptTokens({ body }: Asked, dialect: Dialect): number {

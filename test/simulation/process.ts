@@ -1,4 +1,5 @@
 import type { Clock, Timers } from '../../src/domain/clock.ts';
+import { Troubles } from './troubles.ts';
 import type { World } from './world.ts';
 
 /**
@@ -8,7 +9,8 @@ import type { World } from './world.ts';
 export class Process {
   readonly name: string;
   readonly #world: World;
-  #isAlive = true;
+  #diedAtMs: number | null = null;
+  readonly troubles = new Troubles();
   /** Frozen until then: what reaches it waits. */
   #pausedUntilMs = 0;
   /** So many effects it has left before it dies in the middle of what it does; null: it doesn't. */
@@ -25,7 +27,12 @@ export class Process {
   }
 
   get isAlive(): boolean {
-    return this.#isAlive;
+    return this.#diedAtMs === null;
+  }
+
+  /** Null: it lives. */
+  get diedAtMs(): number | null {
+    return this.#diedAtMs;
   }
 
   readonly clock: Clock & Timers = {
@@ -41,7 +48,7 @@ export class Process {
   /** Whether an effect leaves the process: the last one may be what it dies before. */
   acts(): boolean {
     if (this.#effectsLeft !== null && this.#effectsLeft-- === 0) this.die('in the middle');
-    return this.#isAlive;
+    return this.isAlive;
   }
 
   /** Has something reach the process, `delayMs` from now at the soonest. */
@@ -49,7 +56,7 @@ export class Process {
     let forget = () => {};
     const arrive = (afterMs: number) => {
       forget = this.#world.after(afterMs, `${this.name} ${label}`, () => {
-        if (!this.#isAlive) return;
+        if (!this.isAlive) return;
         const pausedMs = this.#pausedUntilMs - this.#world.nowMs;
         if (pausedMs > 0) arrive(pausedMs);
         else run();
@@ -60,6 +67,7 @@ export class Process {
   }
 
   pause(ms: number): void {
+    this.troubles.add(this.#world.nowMs, this.#world.nowMs + ms);
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#world.nowMs + ms);
   }
 
@@ -69,8 +77,8 @@ export class Process {
   }
 
   die(when: string): void {
-    if (!this.#isAlive) return;
-    this.#isAlive = false;
+    if (!this.isAlive) return;
+    this.#diedAtMs = this.#world.nowMs;
     this.#world.note(`${this.name} dies ${when}`);
     for (const callback of this.#onDeath) callback();
   }
