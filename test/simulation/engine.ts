@@ -32,14 +32,14 @@ export class Engine {
 
   /** Begins with an empty ledger. */
   async clear(): Promise<void> {
-    await this.#pglite.exec(
+    await this.exec(
       `SET session_replication_role = replica; TRUNCATE ${this.#tables} RESTART IDENTITY CASCADE; SET session_replication_role = origin`,
     );
   }
 
   /** As an operator, outside of every run. */
   async exec(statements: string): Promise<void> {
-    await this.#pglite.exec(statements);
+    await at(Date.now(), () => this.#pglite.exec(statements));
   }
 
   /**
@@ -51,20 +51,33 @@ export class Engine {
     parameters: readonly unknown[],
     nowMs: number,
   ): Promise<readonly Row[]> {
-    const { now } = Date;
-    Date.now = () => Math.floor(nowMs);
     try {
-      const { rows } = await this.#pglite.query<Row>(statement, [...parameters]);
+      const { rows } = await at(nowMs, () => this.#pglite.query<Row>(statement, [...parameters]));
       return rows;
     } catch (error) {
       const { message, code } = error as { message?: string; code?: string };
       throw engineError(message ?? String(error), code ?? '22000');
-    } finally {
-      Date.now = now;
     }
   }
 
   async close(): Promise<void> {
     await this.#pglite.close();
+  }
+}
+
+/**
+ * Without timers: the engine has some for idle moments, which clocks that step between runs would have go off at once
+ * and again and again.
+ */
+async function at<T>(nowMs: number, work: () => Promise<T>): Promise<T> {
+  const { now } = Date;
+  const { setTimeout } = globalThis;
+  Date.now = () => Math.floor(nowMs);
+  globalThis.setTimeout = (() => null) as never;
+  try {
+    return await work();
+  } finally {
+    Date.now = now;
+    globalThis.setTimeout = setTimeout;
   }
 }
