@@ -21,6 +21,8 @@ interface KnownHold {
 interface Counted {
   readonly atMs: number;
   readonly holder: string;
+  /** Reserved, or used where that is known and less. */
+  tokens: number;
 }
 
 const minuteMs = 60_000;
@@ -80,8 +82,10 @@ export class Admissions {
         return;
       case 'deduct':
         this.#settled(executed.asked[0]);
+        this.#used(executed.asked[0], executed.asked[2]);
         return await this.#projected(executed.asked[1]);
       case 'release':
+        this.#used(executed.asked[0], 0);
         return this.#settled(executed.asked[0]);
       case 'forget':
         return this.#forgotten(executed.asked[0]);
@@ -100,6 +104,7 @@ export class Admissions {
     if (known !== undefined && (known.isConfirmed || this.#mirror.rows.has(check.holder))) return;
     if (known?.isPlaced === true) {
       known.amount = check.holdAmount;
+      this.#countMinute(check);
       return;
     }
     this.admitted++;
@@ -223,18 +228,27 @@ export class Admissions {
     );
   }
 
-  #countMinute({ tenantId, holder }: QuotaCheck): void {
-    const limit = this.#tenants.get(tenantId)?.rpmLimit ?? null;
-    if (limit === null) return;
+  /** Invariant 12, for requests and tokens. */
+  #countMinute({ tenantId, holder, tokens }: QuotaCheck): void {
+    const { rpmLimit = null, tpmLimit = null } = this.#tenants.get(tenantId) ?? {};
     const nowMs = this.#server.nowMs;
     const recent = (this.#minute.get(tenantId) ?? []).filter(({ atMs }) => atMs > nowMs - minuteMs);
-    if (!recent.some((counted) => counted.holder === holder)) recent.push({ atMs: nowMs, holder });
+    const known = recent.find((counted) => counted.holder === holder);
+    if (known === undefined) recent.push({ atMs: nowMs, holder, tokens });
+    else known.tokens = tokens;
     this.#minute.set(tenantId, recent);
-    if (recent.length > limit)
-      this.#world.violated(
-        'no minute admits more than its limit',
-        `${tenantId}: ${recent.length} of ${limit}`,
-      );
+    const sum = recent.reduce((total, counted) => total + counted.tokens, 0);
+    for (const [count, limit] of [
+      [recent.length, rpmLimit],
+      [sum, tpmLimit],
+    ] as const)
+      if (limit !== null && count > limit)
+        this.#world.violated('no minute admits more than its limit', `${tenantId}: ${count} of ${limit}`);
+  }
+
+  #used({ tenantId, holder }: HoldRef, tokens: number | null): void {
+    const counted = this.#minute.get(tenantId)?.find((one) => one.holder === holder);
+    if (counted !== undefined && tokens !== null) counted.tokens = Math.min(counted.tokens, tokens);
   }
 }
 

@@ -5,6 +5,7 @@ import { openaiChat } from '../../src/dialects/openai-chat/index.ts';
 import type { TraceId } from '../../src/domain/ids.ts';
 import { SettledHolders } from '../../src/hot-state/memory/settled-holders.ts';
 import { Tenant } from '../../src/hot-state/memory/tenant.ts';
+import { BeatWatch } from '../../src/jobs/beat-watch.ts';
 import { GroupCommit } from '../../src/ledger/group-commit.ts';
 import type { Engine } from './engine.ts';
 import type { Sabotage } from './simulation.ts';
@@ -46,9 +47,13 @@ export const switches: readonly Switch[] = [
     measure: 'lane order',
     off: async () => {
       let submitted = 0;
+      // One for each writer: what has another writer is in another statement.
+      const unordered = new WeakMap<object, object>();
       const { submit } = GroupCommit.prototype;
       return replacing(GroupCommit.prototype, 'submit', function (this: GroupCommit, writer, item) {
-        return submit.call(this, { ...writer, identityOf: () => `${submitted++}` }, item) as never;
+        const other = unordered.get(writer) ?? { ...writer, identityOf: () => `${submitted++}` };
+        unordered.set(writer, other);
+        return submit.call(this, other as never, item) as never;
       });
     },
   },
@@ -68,6 +73,14 @@ export const switches: readonly Switch[] = [
       sabotage: { dialect: letsEverythingThrough(openaiChat) },
       on: async () => undefined,
     }),
+  },
+  {
+    // Everybody else looks gone at once, without having been watched.
+    measure: 'orphan claim',
+    off: async () =>
+      replacing(BeatWatch.prototype, 'observe', ({ instances }) =>
+        instances.filter(({ hasEnded }) => !hasEnded),
+      ),
   },
   {
     measure: 'request hash',
