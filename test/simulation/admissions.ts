@@ -1,6 +1,7 @@
 import type { TenantId } from '../../src/domain/ids.ts';
 import { periodAt } from '../../src/domain/quota.ts';
 import type { Confirmation, Extension, HoldRef, QuotaCheck } from '../../src/hot-state/hot-state.ts';
+import type { OpenPending } from '../../src/ledger/ledger.ts';
 import type { Executed, HotStateServer } from './hot-state.ts';
 import type { Mirror } from './mirror.ts';
 import type { SimulatedTenant } from './tenants.ts';
@@ -15,6 +16,8 @@ interface KnownHold {
   isConfirmed: boolean;
   /** Whether hot state has it still, as far as can be told from outside. */
   isPlaced: boolean;
+  /** Whether hot state may hold something for it: placed again also by what was sent long ago. */
+  mayBeHeld: boolean;
   readonly periodDay: string;
 }
 
@@ -57,6 +60,7 @@ export class Admissions {
     this.#shown.clear();
     for (const [holder, hold] of this.#holds) {
       hold.isPlaced = false;
+      hold.mayBeHeld = false;
       const row = this.#mirror.rows.get(holder);
       if (row?.holdAmount !== null && row?.holdAmount !== undefined) hold.amount = row.holdAmount;
     }
@@ -92,6 +96,7 @@ export class Admissions {
       case 'project':
         return await this.#projected(executed.asked[0]);
       case 'load':
+        this.#loaded(executed.asked[0].openPendings);
         return await this.#projected(executed.asked[0].projection);
       default:
         return;
@@ -100,6 +105,7 @@ export class Admissions {
 
   async #checked(check: QuotaCheck, periodDay: string): Promise<void> {
     const known = this.#holds.get(check.holder);
+    if (known !== undefined) known.mayBeHeld = true;
     // Asked again: counted once, and it holds what was asked for last, unless its row is durable.
     if (known !== undefined && (known.isConfirmed || this.#mirror.rows.has(check.holder))) return;
     if (known?.isPlaced === true) {
@@ -115,6 +121,7 @@ export class Admissions {
       amount: check.holdAmount,
       isConfirmed: false,
       isPlaced: true,
+      mayBeHeld: true,
       periodDay,
     });
     this.#checkDay(check, periodDay);
@@ -133,11 +140,13 @@ export class Admissions {
       periodDay,
       isConfirmed: false,
       isPlaced: true,
+      mayBeHeld: true,
     };
     this.#holds.set(holder, hold);
     const wasConfirmed = hold.isConfirmed;
     hold.isConfirmed = true;
     hold.isPlaced = true;
+    hold.mayBeHeld = true;
     if (!wasConfirmed) hold.amount = holdAmount;
     if (periodDay !== hold.periodDay)
       this.#world.violated('each request counts in one day and one month', `${holder} changed its day`);
@@ -151,6 +160,7 @@ export class Admissions {
     if (hold.isPlaced && holdAmount <= hold.amount) return;
     hold.amount = hold.isPlaced ? holdAmount : bigger(holdAmount, hold.amount);
     hold.isPlaced = true;
+    hold.mayBeHeld = true;
     await this.#checkMoney({ tenantId, holder }, 0n);
   }
 
@@ -159,9 +169,20 @@ export class Admissions {
     for (const hold of this.#holds.values()) if (hold.tenantId === tenantId) hold.isPlaced = false;
   }
 
+  #loaded(openPendings: readonly OpenPending[]): void {
+    for (const { transactionId, holdAmount } of openPendings) {
+      const hold = this.#holds.get(transactionId);
+      if (hold === undefined) continue;
+      hold.mayBeHeld = true;
+      hold.amount = bigger(hold.amount, holdAmount);
+    }
+  }
+
   #settled({ holder }: HoldRef): void {
     const hold = this.#holds.get(holder);
-    if (hold !== undefined) hold.isPlaced = false;
+    if (hold === undefined) return;
+    hold.isPlaced = false;
+    hold.mayBeHeld = false;
   }
 
   /** An older projection never takes the place of a newer one. */
@@ -196,6 +217,7 @@ export class Admissions {
       this.#world.violated('only what is loaded admits', asking.tenantId);
       return;
     }
+    this.#checkHeld(asking.tenantId, state.held);
     let open = ownAmount;
     for (const [holder, hold] of this.#holds) {
       if (hold.tenantId !== asking.tenantId || !hold.isConfirmed) continue;
@@ -208,6 +230,15 @@ export class Admissions {
         'open holds are covered',
         `${asking.tenantId} has ${has} at version ${quota.version}, open are ${open}`,
       );
+  }
+
+  /** However often it is asked for. */
+  #checkHeld(tenantId: TenantId, held: bigint): void {
+    let sum = 0n;
+    for (const hold of this.#holds.values())
+      if (hold.tenantId === tenantId && hold.mayBeHeld) sum += hold.amount;
+    if (held > sum)
+      this.#world.violated('a request is held for once', `${tenantId}: ${held} is held, for ${sum}`);
   }
 
   #isOpenAt(holder: string, version: number): boolean {

@@ -130,7 +130,7 @@ function idsOf([, ids]: readonly unknown[]): string {
   return Array.isArray(ids) ? ids.map((id) => String(id).slice(-4)).join(' ') : '';
 }
 
-function labelOf(statement: string): string {
+export function labelOf(statement: string): string {
   return nameOf.get(statement) ?? statement.trim().replaceAll(/\s+/g, ' ').slice(0, 41);
 }
 

@@ -7,7 +7,8 @@ import type { Ledger } from '../../src/ledger/ledger.ts';
 import { createSqlInstances } from '../../src/ledger/sql-instances.ts';
 import { createSqlLedger } from '../../src/ledger/sql-ledger.ts';
 import type { Observer, ReconcileObserver } from '../../src/observability/observer.ts';
-import type { Database } from './database.ts';
+import { type Command, CommandOrder } from './command-order.ts';
+import { type Database, labelOf } from './database.ts';
 import type { Figures } from './figures.ts';
 import { type HotStateServer, hotStateOf } from './hot-state.ts';
 import { type JobParts, openHeartbeat, openOrphanWatch, openReconcile } from './jobs.ts';
@@ -57,12 +58,14 @@ export function startGateway(
   const { world, network, database, machines } = around;
   const driver = database.driverOf(process, network);
   const closingSinceMs = new Map<string, number>();
+  const order = new CommandOrder(world);
+  const ledger = createSqlLedger({ driver: order.watch(driver, labelOf), clock: process.clock });
   const parts: JobParts = {
     world,
     process,
     machine: machines.put(process, place),
     driver,
-    ledger: repeating(createSqlLedger({ driver, clock: process.clock }), world, closingSinceMs),
+    ledger: repeating({ ledger, order, world, closingSinceMs }),
     hotState: hotStateOf(process, network, around.hotState),
     instances: createSqlInstances(driver),
     observer: observerOf(process, around),
@@ -132,19 +135,30 @@ function textOf(_: string, value: unknown): unknown {
 /** Every command may be given twice, at once and by others: a caller that does so changes nothing. */
 const repeatedAtOnce = 0.05;
 
-function repeating(ledger: Ledger, world: World, closingSinceMs: Map<string, number>): Ledger {
-  const sometimesTwice = <Asked, Answer>(run: (asked: Asked) => Promise<Answer>, asked: Asked) => {
-    const first = run(asked);
-    if (world.chance.happens(repeatedAtOnce)) run(asked).catch(() => undefined);
+interface Repeating {
+  readonly ledger: Ledger;
+  readonly order: CommandOrder;
+  readonly world: World;
+  readonly closingSinceMs: Map<string, number>;
+}
+
+function repeating({ ledger, order, world, closingSinceMs }: Repeating): Ledger {
+  const sometimesTwice = <Answer>(command: Command, id: string, run: () => Promise<Answer>) => {
+    const first = order.give(command, id, run);
+    if (world.chance.happens(repeatedAtOnce)) order.give(command, id, run).catch(() => undefined);
     return first;
   };
   return {
     ...ledger,
-    createPending: (draft) => sometimesTwice(ledger.createPending, draft),
+    createPending: (draft) => sometimesTwice('createPending', draft.id, () => ledger.createPending(draft)),
     commitPending: (commit) => {
-      if (!closingSinceMs.has(commit.transactionId)) closingSinceMs.set(commit.transactionId, world.nowMs);
-      return sometimesTwice(ledger.commitPending, commit);
+      const { transactionId } = commit;
+      if (!closingSinceMs.has(transactionId)) closingSinceMs.set(transactionId, world.nowMs);
+      return sometimesTwice('commitPending', transactionId, () => ledger.commitPending(commit));
     },
-    voidPending: (close) => sometimesTwice(ledger.voidPending, close),
+    voidPending: (close) =>
+      sometimesTwice('voidPending', close.transactionId, () => ledger.voidPending(close)),
+    checkpoint: (checkpoint) =>
+      order.give('checkpoint', checkpoint.transactionId, () => ledger.checkpoint(checkpoint)),
   };
 }

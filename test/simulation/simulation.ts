@@ -56,7 +56,8 @@ export async function simulate(options: RunOptions): Promise<RunReport> {
   const { engine, seed, steps, sabotage = {}, onLine = null } = options;
   const log = new EventLog();
   log.onLine = onLine;
-  const world = new World(seed, startOf(new Chance(~seed)), log);
+  const start = startOf(new Chance(~seed));
+  const world = new World(seed, start.atMs, log);
   const { chance } = world;
   await engine.clear();
   const plan = planChaos(chance);
@@ -65,7 +66,7 @@ export async function simulate(options: RunOptions): Promise<RunReport> {
   const network = new Network(world, plan.weather, figures);
   const database = new Database(world, engine, sabotage.rewrite ?? ((statement) => statement), figures);
   const hotState = new HotStateServer(world);
-  const tenants = makeTenants(chance);
+  const tenants = makeTenants(chance, start);
   const mirror = new Mirror(world, database);
   const upstreams = new Upstreams(world, chance.pick([0, 0.05, 0.3]));
   const newId = idsOf(world);
@@ -107,7 +108,7 @@ export async function simulate(options: RunOptions): Promise<RunReport> {
     clients,
     figures,
   });
-  for (let client = chance.whole(1, 6); client > 0; client--) clients.start();
+  for (let client = chance.whole(1, 9); client > 0; client--) clients.start();
   chaos.start();
 
   while (world.steps < steps && world.violation === null) if (!(await world.step())) break;

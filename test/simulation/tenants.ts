@@ -52,39 +52,45 @@ const zones = [
   'Pacific/Auckland',
   'Asia/Kathmandu',
   'Australia/Lord_Howe',
-];
+] as const;
 
-/** Moments shortly after which a day, a month or both end in some zone, and clocks step. */
+/** Where and when a day, a month or both end, some of them shortly before clocks step. */
 const midnights = [
-  '2026-10-24T22:00:00Z',
-  '2026-11-01T04:00:00Z',
-  '2026-11-30T23:00:00Z',
-  '2026-12-01T00:00:00Z',
-  '2026-12-31T11:00:00Z',
-  '2027-03-27T23:00:00Z',
-  '2027-03-31T18:15:00Z',
-  '2027-04-03T15:30:00Z',
-];
+  { zone: 'Europe/Berlin', at: '2026-10-24T22:00:00Z' },
+  { zone: 'America/New_York', at: '2026-11-01T04:00:00Z' },
+  { zone: 'Europe/Berlin', at: '2026-11-30T23:00:00Z' },
+  { zone: 'UTC', at: '2026-12-01T00:00:00Z' },
+  { zone: 'Pacific/Auckland', at: '2026-12-31T11:00:00Z' },
+  { zone: 'Europe/Berlin', at: '2027-03-27T23:00:00Z' },
+  { zone: 'Asia/Kathmandu', at: '2027-03-31T18:15:00Z' },
+  { zone: 'Australia/Lord_Howe', at: '2027-04-03T13:00:00Z' },
+] as const;
 
-/** When a run begins: now and then so that a midnight falls into it. */
-export function startOf(chance: Chance): number {
-  return Date.parse(chance.pick(midnights)) - chance.between(0, chance.pick([30_000, 120_000, 7_200_000]));
+/** When a run begins, and the zone whose midnight may fall into it. */
+export interface Start {
+  readonly atMs: number;
+  readonly zone: (typeof zones)[number];
 }
 
-export function makeTenants(chance: Chance): readonly SimulatedTenant[] {
+export function startOf(chance: Chance): Start {
+  const { zone, at } = chance.pick(midnights);
+  return { zone, atMs: Date.parse(at) - chance.between(0, chance.pick([10_000, 60_000, 7_200_000])) };
+}
+
+export function makeTenants(chance: Chance, start: Start): readonly SimulatedTenant[] {
   const count = chance.whole(1, 3);
   return Array.from({ length: count }, (_, index): SimulatedTenant => {
-    const isPoor = chance.happens(0.4);
+    const isPoor = chance.happens(0.3);
     return {
       id: `tenant-${index}` as TenantId,
       secret: `tg_tenant-${index}`,
       apiKeyId: `key-${index}` as ApiKeyId,
-      timeZone: chance.pick(zones),
+      timeZone: chance.happens(0.5) ? start.zone : chance.pick(zones),
       opening: nano(BigInt(chance.whole(1, isPoor ? 20_000_000 : 500_000_000))),
       creditLimit: nano(chance.happens(0.3) ? BigInt(chance.whole(0, 5_000_000)) : 0n),
-      dailyQuota: chance.happens(0.3) ? chance.whole(2, 12) : null,
+      dailyQuota: chance.happens(0.2) ? chance.whole(2, 12) : null,
       monthlyQuota: chance.happens(0.2) ? chance.whole(3, 15) : null,
-      rpmLimit: chance.happens(0.25) ? chance.whole(2, 8) : null,
+      rpmLimit: chance.happens(0.15) ? chance.whole(2, 8) : null,
       tpmLimit: chance.happens(0.2) ? chance.whole(2_000, 8_000) : null,
       multiplierPpm: chance.pick([1_000_000n, 950_001n, 1_333_333n]),
       streamMayOverdraw: chance.happens(0.5),
