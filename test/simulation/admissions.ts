@@ -3,6 +3,7 @@ import { periodAt } from '../../src/domain/quota.ts';
 import type { Confirmation, Extension, HoldRef, QuotaCheck } from '../../src/hot-state/hot-state.ts';
 import type { OpenPending } from '../../src/ledger/ledger.ts';
 import type { Executed, HotStateServer } from './hot-state.ts';
+import { Minutes } from './minutes.ts';
 import type { Mirror } from './mirror.ts';
 import type { SimulatedTenant } from './tenants.ts';
 import type { World } from './world.ts';
@@ -21,14 +22,7 @@ interface KnownHold {
   readonly periodDay: string;
 }
 
-interface Counted {
-  readonly atMs: number;
-  readonly holder: string;
-  /** Reserved, or used where that is known and less. */
-  tokens: number;
-}
-
-const minuteMs = 60_000;
+const settledForMs = 29_000;
 
 /**
  * Watches what hot state admits, against what the ledger says and not against hot state's own sums: invariants 2,
@@ -41,7 +35,9 @@ export class Admissions {
   readonly #tenants: ReadonlyMap<TenantId, SimulatedTenant>;
   /** By holder. */
   readonly #holds = new Map<string, KnownHold>();
-  readonly #minute = new Map<TenantId, Counted[]>();
+  /** When each holder was settled, in what hot state knows. */
+  readonly #settledAtMs = new Map<string, number>();
+  readonly #minutes: Minutes;
   /** The newest version that hot state has been shown since it was last empty. */
   readonly #shown = new Map<TenantId, number>();
   admitted = 0;
@@ -51,12 +47,14 @@ export class Admissions {
     this.#world = world;
     this.#server = server;
     this.#mirror = mirror;
+    this.#minutes = new Minutes(world, tenants);
     this.#tenants = new Map(tenants.map((tenant) => [tenant.id, tenant]));
   }
 
   /** Hot state was lost: what is confirmed comes back as its row has it. */
   forgetAll(): void {
-    this.#minute.clear();
+    this.#settledAtMs.clear();
+    this.#minutes.clear();
     this.#shown.clear();
     for (const [holder, hold] of this.#holds) {
       hold.isPlaced = false;
@@ -68,7 +66,7 @@ export class Admissions {
 
   /** The server's clock stepped: what it calls a minute is another one now. */
   forgetMinutes(): void {
-    this.#minute.clear();
+    this.#minutes.clear();
   }
 
   async see(executed: Executed): Promise<void> {
@@ -86,10 +84,10 @@ export class Admissions {
         return;
       case 'deduct':
         this.#settled(executed.asked[0]);
-        this.#used(executed.asked[0], executed.asked[2]);
+        this.#minutes.used(executed.asked[0], executed.asked[2]);
         return await this.#projected(executed.asked[1]);
       case 'release':
-        this.#used(executed.asked[0], 0);
+        this.#minutes.used(executed.asked[0], 0);
         return this.#settled(executed.asked[0]);
       case 'forget':
         return this.#forgotten(executed.asked[0]);
@@ -104,13 +102,14 @@ export class Admissions {
   }
 
   async #checked(check: QuotaCheck, periodDay: string): Promise<void> {
+    this.#checkSettled(check);
     const known = this.#holds.get(check.holder);
     if (known !== undefined) known.mayBeHeld = true;
     // Asked again: counted once, and it holds what was asked for last, unless its row is durable.
     if (known !== undefined && (known.isConfirmed || this.#mirror.rows.has(check.holder))) return;
     if (known?.isPlaced === true) {
       known.amount = check.holdAmount;
-      this.#countMinute(check);
+      this.#minutes.count(check, this.#server.nowMs);
       return;
     }
     this.admitted++;
@@ -125,12 +124,13 @@ export class Admissions {
       periodDay,
     });
     this.#checkDay(check, periodDay);
-    this.#countMinute(check);
+    this.#minutes.count(check, this.#server.nowMs);
     await this.#checkMoney(check, check.holdAmount);
   }
 
   async #confirmed(confirmation: Confirmation): Promise<void> {
     const { tenantId, traceId, holder, holdAmount, periodDay } = confirmation;
+    this.#checkSettled(confirmation);
     const known = this.#holds.get(holder);
     const isNew = known?.isPlaced !== true;
     const hold = known ?? {
@@ -154,6 +154,7 @@ export class Admissions {
   }
 
   async #extended({ tenantId, holder, holdAmount }: Extension): Promise<void> {
+    this.#checkSettled({ tenantId, holder });
     const hold = this.#holds.get(holder);
     if (hold === undefined)
       return this.#world.violated('a hold that grows was admitted', `${tenantId} ${holder}`);
@@ -172,17 +173,29 @@ export class Admissions {
   #loaded(openPendings: readonly OpenPending[]): void {
     for (const { transactionId, holdAmount } of openPendings) {
       const hold = this.#holds.get(transactionId);
-      if (hold === undefined) continue;
+      if (hold === undefined || this.#isSettled(transactionId)) continue;
       hold.mayBeHeld = true;
       hold.amount = bigger(hold.amount, holdAmount);
     }
   }
 
   #settled({ holder }: HoldRef): void {
+    this.#settledAtMs.set(holder, this.#world.nowMs);
     const hold = this.#holds.get(holder);
     if (hold === undefined) return;
     hold.isPlaced = false;
     hold.mayBeHeld = false;
+  }
+
+  /** Hot state recognises what was settled a short while ago. */
+  #isSettled(holder: string): boolean {
+    return this.#world.nowMs - (this.#settledAtMs.get(holder) ?? -Infinity) < settledForMs;
+  }
+
+  /** A question that was sent before, or is repeated, comes too late to hold anything. */
+  #checkSettled({ tenantId, holder }: Pick<HoldRef, 'tenantId' | 'holder'>): void {
+    if (this.#isSettled(holder))
+      this.#world.violated('what is settled is not held again', `${tenantId} ${holder}`);
   }
 
   /** An older projection never takes the place of a newer one. */
@@ -257,29 +270,6 @@ export class Admissions {
       'each request counts in one day and one month',
       `${tenantId} admitted in ${periodDay}, and it is ${day}`,
     );
-  }
-
-  /** Invariant 12, for requests and tokens. */
-  #countMinute({ tenantId, holder, tokens }: QuotaCheck): void {
-    const { rpmLimit = null, tpmLimit = null } = this.#tenants.get(tenantId) ?? {};
-    const nowMs = this.#server.nowMs;
-    const recent = (this.#minute.get(tenantId) ?? []).filter(({ atMs }) => atMs > nowMs - minuteMs);
-    const known = recent.find((counted) => counted.holder === holder);
-    if (known === undefined) recent.push({ atMs: nowMs, holder, tokens });
-    else known.tokens = tokens;
-    this.#minute.set(tenantId, recent);
-    const sum = recent.reduce((total, counted) => total + counted.tokens, 0);
-    for (const [count, limit] of [
-      [recent.length, rpmLimit],
-      [sum, tpmLimit],
-    ] as const)
-      if (limit !== null && count > limit)
-        this.#world.violated('no minute admits more than its limit', `${tenantId}: ${count} of ${limit}`);
-  }
-
-  #used({ tenantId, holder }: HoldRef, tokens: number | null): void {
-    const counted = this.#minute.get(tenantId)?.find((one) => one.holder === holder);
-    if (counted !== undefined && tokens !== null) counted.tokens = Math.min(counted.tokens, tokens);
   }
 }
 
