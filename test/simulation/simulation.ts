@@ -211,6 +211,7 @@ function directDriver(database: Database): Driver {
     },
     parallelism: 1,
     alive: true,
+    weakness: null,
     query: (statement, parameters) => database.query(statement, parameters),
     close: async () => undefined,
   };

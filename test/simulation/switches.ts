@@ -13,6 +13,8 @@ import type { Sabotage } from './simulation.ts';
 /** A safety measure, and how to be without it; undone afterwards. */
 export interface Switch {
   readonly measure: string;
+  /** Where its test begins, shortly before a seed that shows it. */
+  readonly firstSeed: number;
   off(engine: Engine): Promise<{ readonly sabotage: Sabotage; readonly on: () => Promise<void> }>;
 }
 
@@ -20,6 +22,7 @@ export interface Switch {
 export const switches: readonly Switch[] = [
   {
     measure: 'version fence',
+    firstSeed: 11,
     off: async () =>
       replacing(Tenant.prototype, 'project', function (this: Tenant, projection) {
         this.apiKeys.project(projection);
@@ -28,6 +31,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'unique key',
+    firstSeed: 33,
     off: async (engine) => {
       await engine.exec(
         'ALTER TABLE billing_transaction DROP CONSTRAINT billing_transaction_tenant_id_trace_id_key',
@@ -45,6 +49,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'lane order',
+    firstSeed: 2,
     off: async () => {
       let submitted = 0;
       // One for each writer: what has another writer is in another statement.
@@ -59,6 +64,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'hold by trace id',
+    firstSeed: 2,
     off: async () => {
       let placed = 0;
       const { place } = Tenant.prototype;
@@ -69,6 +75,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'withheld closing event',
+    firstSeed: 1,
     off: async () => ({
       sabotage: { dialect: letsEverythingThrough(openaiChat) },
       on: async () => undefined,
@@ -77,6 +84,7 @@ export const switches: readonly Switch[] = [
   {
     // Everybody else looks gone at once, without having been watched.
     measure: 'orphan claim',
+    firstSeed: 1,
     off: async () =>
       replacing(BeatWatch.prototype, 'observe', ({ instances }) =>
         instances.filter(({ hasEnded }) => !hasEnded),
@@ -84,6 +92,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'request hash',
+    firstSeed: 1,
     off: async () => {
       const { createHash } = crypto;
       const constant = { update: () => constant, digest: () => 'the same for all' };
@@ -98,6 +107,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'period in the counter',
+    firstSeed: 2,
     off: async () => ({
       sabotage: {
         rewrite: (statement) =>
@@ -111,6 +121,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'immutable trigger',
+    firstSeed: 1,
     off: async (engine) => {
       const trigger = 'TRIGGER billing_transaction_immutable';
       await engine.exec(`ALTER TABLE billing_transaction DISABLE ${trigger}`);
@@ -122,6 +133,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'double-execution guard',
+    firstSeed: 4,
     off: async () => replacing(SettledHolders.prototype, 'has', () => false),
   },
 ];
