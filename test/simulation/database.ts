@@ -119,7 +119,7 @@ export class Database implements Service {
       db: new Kysely<Schema>({ dialect: new PGliteDialect({ pglite: asPglite(run) }) }),
       parallelism: 2,
       alive: true,
-      weakness: null,
+      weakness: async () => null,
       query: run,
       close: async () => undefined,
     };

@@ -211,7 +211,7 @@ function directDriver(database: Database): Driver {
     },
     parallelism: 1,
     alive: true,
-    weakness: null,
+    weakness: async () => null,
     query: (statement, parameters) => database.query(statement, parameters),
     close: async () => undefined,
   };

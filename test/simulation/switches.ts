@@ -18,7 +18,12 @@ export interface Switch {
   off(engine: Engine): Promise<{ readonly sabotage: Sabotage; readonly on: () => Promise<void> }>;
 }
 
-/** Each is switched off from outside: the code under test knows nothing of it. */
+/**
+ * Each is switched off from outside: the code under test knows nothing of it. From seed 1 on it fails, of so many runs:
+ * version fence 4 of 19, unique key 3 of 61, lane order 3 of 8, hold by trace id 3 of 4, withheld closing event 3 of 3,
+ * orphan claim 4 of 9, request hash 3 of 11, period in the counter 3 of 17, immutable trigger 4 of 13, double-execution
+ * guard 4 of 19.
+ */
 export const switches: readonly Switch[] = [
   {
     measure: 'version fence',
@@ -84,7 +89,7 @@ export const switches: readonly Switch[] = [
   {
     // Everybody else looks gone at once, without having been watched.
     measure: 'orphan claim',
-    firstSeed: 1,
+    firstSeed: 6,
     off: async () =>
       replacing(BeatWatch.prototype, 'observe', ({ instances }) =>
         instances.filter(({ hasEnded }) => !hasEnded),
