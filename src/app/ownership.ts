@@ -11,13 +11,14 @@ import { isGoneFrom, placeOfThisProcess } from './place.ts';
 import type { Stores } from './stores.ts';
 
 export interface OwnershipParts {
+  readonly config: Pick<Config, 'databaseUrl'>;
   readonly stores: Stores;
   readonly observer: Observer;
 }
 
 /** Says that this process lives; at its end, that what it has left open is others' to settle. */
 export async function openHeartbeat(
-  { stores, observer }: OwnershipParts,
+  { config, stores, observer }: OwnershipParts,
   undo: AsyncDisposableStack,
 ): Promise<Heartbeat> {
   const onFault = (what: string, error: unknown) => observer.fault(what, error, null);
@@ -25,6 +26,7 @@ export async function openHeartbeat(
     instances: stores.instances,
     process: { host: hostname(), pid: process.pid, place: placeOfThisProcess() },
     newId: randomUUIDv7,
+    isAlone: isAlone(config),
     clock: systemClock,
     onFault,
   });
@@ -33,7 +35,6 @@ export async function openHeartbeat(
 }
 
 export interface OrphanParts extends OwnershipParts {
-  readonly config: Pick<Config, 'databaseUrl'>;
   readonly heartbeat: Heartbeat;
   readonly pipeline: Pipeline;
 }
@@ -48,7 +49,7 @@ export async function openOrphanWatch(parts: OrphanParts, undo: AsyncDisposableS
     settlements: createSettlements({ ledger, hotState, observer, clock: systemClock }),
     self: () => heartbeat.owner,
     isProvablyDead: (instance) => isGoneFrom(place, instance),
-    isAlone: config.databaseUrl === null,
+    isAlone: isAlone(config),
     isRunning: (transactionId) => pipeline.isRunning(transactionId),
     clock: systemClock,
     onSettled: (orphan) => observer.orphanSettled(orphan.traceId, orphan.checkpoint !== 'nothing'),
@@ -57,4 +58,9 @@ export async function openOrphanWatch(parts: OrphanParts, undo: AsyncDisposableS
   await orphans.settleDead();
   orphans.start();
   undo.defer(() => orphans.close());
+}
+
+/** The embedded ledger's directory is locked by the process that has it open. */
+function isAlone({ databaseUrl }: Pick<Config, 'databaseUrl'>): boolean {
+  return databaseUrl === null;
 }

@@ -65,7 +65,7 @@ export async function openServing(
 ): Promise<Serving> {
   const { config, log } = options;
   const observer = createLogObserver(log);
-  const heartbeat = await openHeartbeat({ stores, observer }, undo);
+  const heartbeat = await openHeartbeat({ config, stores, observer }, undo);
   const cached = cacheOf(stores, config);
   const invalidation = invalidationOf(cached, stores, observer);
   undo.defer(() => invalidation.close());

@@ -62,7 +62,9 @@ const hotStateWaitMs = 250;
 
 const firstPauseMs = 50;
 /** What waits shares a statement, so that asking often costs little; what isn't in when a process dies is lost. */
-const longestPauseMs = 500;
+const commitPauseMs = 500;
+/** What is only given back may wait. */
+const usualPauseMs = 5_000;
 
 /** What the ledger refuses so often stays PENDING, with its money held, for a person to look at. */
 const maxRefusals = 3;
@@ -89,6 +91,10 @@ interface HeldRequest {
   readonly transactionId: TransactionId;
 }
 
+function notCharged(found: string, used: NanoUsd): string {
+  return `${formatAmount(used)} was used and is not charged: the ledger says ${found}`;
+}
+
 function chargedOtherwise(is: NanoUsd, shouldBe: NanoUsd): string {
   return `another process has charged ${formatAmount(is)} where ${formatAmount(shouldBe)} was used`;
 }
@@ -105,14 +111,23 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
   }
 
   /** Tries until it is done. What isn't absence but refusal is not tried for ever: it would fail for ever. */
-  async function untilDone<T>(what: string, traceId: TraceId, attempt: () => Promise<T>): Promise<T> {
+  async function untilDone<T>(
+    what: string,
+    traceId: TraceId,
+    attempt: () => Promise<T>,
+    longestPauseMs = usualPauseMs,
+  ): Promise<T> {
     let refusals = 0;
+    let hasTold = false;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       try {
         return await attempt();
       } catch (error) {
-        observer.fault(what, error, traceId);
-        if (!isAbsence(error) && ++refusals >= maxRefusals) throw error;
+        const isGivenUp = !isAbsence(error) && ++refusals >= maxRefusals;
+        // Said once: of thousands that wait for a ledger that is away each is tried again and again.
+        if (!hasTold || isGivenUp) observer.fault(what, error, traceId);
+        hasTold = true;
+        if (isGivenUp) throw error;
         await sleep(clock, pauseMs);
       }
     }
@@ -124,7 +139,8 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
     const { usage } = close.metered;
     const hold = holdOf(close);
     const tokens = inputTokens(usage) + outputTokens(usage);
-    const written = untilDone('committing to the ledger', traceId, () => ledger.commitPending(close));
+    const commits = () => ledger.commitPending(close);
+    const written = untilDone('committing to the ledger', traceId, commits, commitPauseMs);
     const answer = await overdue.watch(close.tenantId, written);
     switch (answer.kind) {
       case 'committed': {
@@ -148,7 +164,7 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
       }
       case 'already_voided':
       case 'unknown_transaction':
-        observer.fault('committing to the ledger', new Error(`the ledger says: ${answer.kind}`), traceId);
+        observer.fault('committing to the ledger', new Error(notCharged(answer.kind, close.amount)), traceId);
         await tellHotState('releasing a hold', traceId, () => hotState.release(hold));
         return { kind: 'not_charged' };
     }

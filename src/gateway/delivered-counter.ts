@@ -33,14 +33,17 @@ export class DeliveredCounter implements Pick<Tokenizer, 'count' | 'learn'> {
   async #countOutput(model: string, { texts }: Countable): Promise<number> {
     const { lengths, tokens } = this.#countedOf(texts);
     const tails = texts.map((text, index) => text.slice(lengths[index] ?? 0));
-    const certain = tails.map(certainText);
-    const open = tails.filter((tail, index) => tail !== certain[index]).length;
-    if (certain.every((text) => text === '')) return tokens + open;
-    const countable = { texts: certain, overhead: 0 };
-    const more = await this.#tokenizer.count(model, { side: 'output', countable, isCutOff: true });
-    const counted = certain.map((text, index) => text.length + (lengths[index] ?? 0));
-    this.#counted = { lengths: counted, tokens: tokens + more };
-    return tokens + more + open;
+    // Each that has begun counts one for its last piece, which is counted anew with what comes.
+    const open = tails.filter((tail) => tail !== '').length;
+    if (open === 0) return tokens;
+    const countable = { texts: tails, overhead: 0 };
+    const counted = await this.#tokenizer.count(model, { side: 'output', countable, isCutOff: true });
+    const kept = tokens + Math.max(0, counted - open);
+    this.#counted = {
+      lengths: tails.map((tail, index) => certainText(tail).length + (lengths[index] ?? 0)),
+      tokens: kept,
+    };
+    return kept + open;
   }
 
   /** Of nothing where these aren't the same texts, grown. */

@@ -6,11 +6,14 @@ import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { finishStream } from './finish-stream.ts';
 import { contentTypeOf } from './headers.ts';
 import { type NotWhole, readWhole, type WholeLimits } from './read-whole.ts';
-import { isJson } from './relay.ts';
+import { gatewayStops, isJson } from './relay.ts';
 import { amountHeaders, isForClient, sendWhole } from './respond.ts';
 import { commitPriced, price, settle, voidIt } from './settle.ts';
+import { renewWithinMs } from './stream-delivery.ts';
 import {
+  lostTouchBefore,
   noRoom,
+  stoppedBefore,
   timedOut,
   tooLarge,
   unavailable,
@@ -53,10 +56,21 @@ async function finishUnreachable(
     await settleGone(exchange, sent, options);
     return null;
   }
+  if (isStopped(exchange)) return await finishStopped(exchange, options);
   // Cancelled though the client is there: it took longer than a request may.
   const timeout = reason !== 'connection';
   await voidIt(exchange, timeout ? 'timeout' : 'upstream_refused', `upstream: ${reason}`, options);
   return timeout ? timedOut : unavailable;
+}
+
+function isStopped({ signal }: Exchange): boolean {
+  return signal.aborted && signal.reason === gatewayStops;
+}
+
+/** Of an answer that the drain could not wait for, nothing is handed out. */
+async function finishStopped(exchange: Exchange, options: ExchangeOptions): Promise<Refusal> {
+  await voidIt(exchange, 'gateway_died', 'the gateway was stopped', options);
+  return stoppedBefore;
 }
 
 /** Upstream refused: its answer is the client's, and nothing is charged. */
@@ -117,11 +131,23 @@ async function finishAnswer(
       return uncovered(refused);
     }
   }
+  if (!(await mayCharge(exchange, options))) {
+    await voidIt(exchange, 'gateway_died', 'the gateway lost touch with its ledger', options);
+    return lostTouchBefore;
+  }
   const settled = await commitPriced(exchange, priced, options);
   // It was taken for an orphan of which nothing was delivered, and so it is now.
   if (settled?.kind === 'not_charged') return voidedByAnother;
   sendWhole(exchange, response, body, amountHeaders(settled));
   return null;
+}
+
+/**
+ * Whether nobody else can have closed it. Asked before the commit and never after it: one that waits for its ledger may
+ * still be written, and what is charged has to be handed out.
+ */
+async function mayCharge({ open }: Exchange, { lease }: ExchangeOptions): Promise<boolean> {
+  return lease.isValid(open.owner) || (await lease.renewed(open.owner, renewWithinMs));
 }
 
 /** A body that ended early: of an answer that isn't a stream, nothing was delivered. */
@@ -134,6 +160,7 @@ async function finishBroken(
     await settleGone(exchange, true, options);
     return null;
   }
+  if (failure === 'aborted' && isStopped(exchange)) return await finishStopped(exchange, options);
   const late = failure === 'timeout' || failure === 'aborted';
   await voidIt(exchange, late ? 'timeout' : 'upstream_cut', `upstream: ${failure}`, options);
   if (failure === 'too_large') return tooLarge;

@@ -9,7 +9,7 @@ import type { StreamCover } from './stream-cover.ts';
 import { closedByAnother, lostTouch } from './upstream-refusals.ts';
 
 /** So long a stream waits for the ledger to take a heartbeat, once the last one is too old. */
-const renewWithinMs = 3_000;
+export const renewWithinMs = 3_000;
 
 export interface StreamDeliveryOptions {
   readonly exchange: Exchange;
@@ -84,7 +84,10 @@ export class StreamDelivery {
   async #closing(): Promise<Checkpoint | null> {
     const { exchange, follower } = this.#given;
     if (this.#isDeciding) return null;
-    const reading = { ...follower.reading(), error: 'the gateway died' };
+    const read = follower.reading();
+    // Comments and the like: broken off here it would be a void.
+    if (!read.begun && read.usage === null) return null;
+    const reading = { ...read, error: 'the gateway died' };
     const options = { ...this.#options, tokenizer: this.#counter };
     const priced = await price(exchange, { outcome: 'gateway_died', reading, complete: false }, options);
     const { tenantId, traceId, transactionId, apiKeyId: _, ...closing } = closingOf(exchange, priced);

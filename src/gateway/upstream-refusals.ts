@@ -39,6 +39,14 @@ export const stopped = refusal(
   'OVERLOADED',
   'This gateway is being stopped, and could not wait for the rest. What was delivered until then was charged; try again.',
 );
+export const stoppedBefore = refusal(
+  'OVERLOADED',
+  'This gateway is being stopped, and could not wait for the answer. Nothing was charged; try again.',
+);
+export const lostTouchBefore = refusal(
+  'LEDGER_UNAVAILABLE',
+  'The gateway could not reach its ledger for too long. Nothing was charged; try again.',
+);
 export const lostTouch = refusal(
   'LEDGER_UNAVAILABLE',
   'The gateway could not reach its ledger for too long. What was delivered until then is charged; try again.',
@@ -54,6 +62,7 @@ export const voidedByAnother = refusal(
 
 /** What the client is told where none of the answer was delivered, since it costs more than is held for it. */
 export function uncovered({ code }: Refusal): Refusal {
+  if (code === 'LEDGER_UNAVAILABLE') return lostTouchBefore;
   return code === 'QUOTA_BALANCE_EXCEEDED'
     ? refusal(code, 'The answer costs more than the balance covers. Nothing was charged: top up the balance.')
     : refusal(code, 'The answer could not be held money for in time. Nothing was charged; try again.');

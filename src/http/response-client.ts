@@ -95,7 +95,10 @@ export function responseClient(
     response.once('close', expectProgress(bytes.length + response.writableLength));
     let sent = 0;
     for (; bytes.length - sent > sliceBytes && !gone.signal.aborted; sent += sliceBytes) {
-      if (!response.write(bytes.subarray(sent, sent + sliceBytes))) await drain();
+      if (response.write(bytes.subarray(sent, sent + sliceBytes))) continue;
+      await drain();
+      // It takes what it is given: the rest begins to wait only now.
+      if (!gone.signal.aborted) unsent.hold(response, bytes.length - sent);
     }
     if (sent < bytes.length) response.end(bytes.subarray(sent));
     else response.end();

@@ -44,7 +44,9 @@ export function answerUnreadable({ dialect, maxHeaderBytes, timers }: Unreadable
       return;
     }
     const response = newest.get(socket);
-    const isAnswering = response?.headersSent === true && !response.writableFinished;
+    // Also one whose answer has not begun: it runs, and may be charged.
+    const isAnswering =
+      response?.writableFinished === false && (response.headersSent || response.req.complete);
     const isLate = response?.writableFinished === true && !response.req.complete;
     if (error.code === 'ECONNRESET' || !socket.writable || isAnswering || isLate) {
       socket.destroy();

@@ -8,6 +8,7 @@ let clock: ManualClock;
 let beats: { id: InstanceId; atMs: number }[];
 let ended: Set<InstanceId>;
 let isAway: boolean;
+let isAlone: boolean;
 let answersAfterMs: number;
 let faults: string[];
 
@@ -16,6 +17,7 @@ beforeEach(() => {
   beats = [];
   ended = new Set();
   isAway = false;
+  isAlone = false;
   answersAfterMs = 0;
   faults = [];
 });
@@ -37,6 +39,7 @@ async function start(): Promise<Heartbeat> {
     },
     process: { host: 'here', pid: 7, place: 'place' },
     newId: () => `instance-${++ids}`,
+    isAlone,
     clock,
     onFault: (what) => faults.push(what),
   });
@@ -64,6 +67,14 @@ describe('the lease', () => {
     expect(faults).toEqual(['saying that this process lives']);
   });
 
+  it('never runs out where nobody else can settle anything', async () => {
+    isAlone = true;
+    const heartbeat = await start();
+    isAway = true;
+    await clock.advance(600_000);
+    expect(heartbeat.isValid(heartbeat.owner)).toBe(true);
+  });
+
   it('counts from before the heartbeat was sent, not from when it was answered', async () => {
     const heartbeat = await start();
     answersAfterMs = 4_000;
@@ -83,6 +94,7 @@ describe('the lease', () => {
     const renewed = heartbeat.renewed(heartbeat.owner, 3_000);
     await clock.advance(1_000);
     isAway = false;
+    isAlone = false;
     await clock.advance(500);
     expect(await renewed).toBe(true);
   });

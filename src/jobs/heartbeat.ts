@@ -7,6 +7,8 @@ export interface HeartbeatOptions {
   /** Who this process is, but for the id of its instance. */
   readonly process: Omit<GatewayInstance, 'id'>;
   readonly newId: () => string;
+  /** Whether nobody else can be at work on this ledger: then nobody settles what this process has open. */
+  readonly isAlone: boolean;
   readonly clock: Clock & Timers;
   readonly onFault: (what: string, error: unknown) => void;
 }
@@ -107,13 +109,13 @@ class BeatingHeart implements Heartbeat {
   }
 
   async #beat(): Promise<void> {
-    const { instances, process, newId, clock, onFault } = this.#options;
+    const { instances, process, newId, isAlone, clock, onFault } = this.#options;
     for (;;) {
       const sentAtMs = clock.monotonic();
       const answer = await instances.beat({ id: this.#owner, ...process });
       if (this.#isClosed) return;
       if (answer === 'alive') {
-        this.#validUntilMs = sentAtMs + leaseMs;
+        this.#validUntilMs = isAlone ? Number.POSITIVE_INFINITY : sentAtMs + leaseMs;
         return;
       }
       // Somebody took us for dead: what was open is settled, or will be, and nothing more of it may be delivered.

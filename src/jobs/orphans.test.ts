@@ -87,6 +87,7 @@ function watch(changes: Partial<OrphansOptions> = {}): OrphanWatch {
     settlements: {
       commit: async (commit) => close(`charge ${commit.amount}`, commit),
       void: async (one) => close('void', one),
+      isSettling: () => false,
     },
     self: () => self,
     isProvablyDead: () => false,
@@ -192,6 +193,33 @@ describe('while it runs', () => {
     expect(closed).toHaveLength(250);
     expect(open.map(({ transactionId }) => transactionId)).toEqual(['bad', 'newer']);
     expect(faults).toHaveLength(2);
+  });
+
+  it('waits for none that can not be settled yet, neither at the start nor later, and tries it once at a time', async () => {
+    known.set(other, { ...instanceOf(other), hasEnded: true });
+    addOpen('locked', other);
+    addOpen('row', other);
+    const tried: string[] = [];
+    const watching = watch({
+      settlements: {
+        commit: async () => undefined,
+        void: async (one) => {
+          tried.push(one.transactionId);
+          if (one.transactionId === 'locked') await new Promise(() => undefined);
+          close('void', one);
+        },
+        isSettling: (id) => id === 'locked' && tried.includes(id),
+      },
+    });
+    const settled = watching.settleDead();
+    await clock.advance(6_000);
+    await settled;
+    watching.start();
+    await clock.advance(6_000);
+    addOpen('another', other);
+    await clock.advance(12_000);
+    expect(closed).toEqual(['void row', 'void another']);
+    expect(tried).toEqual(['locked', 'row', 'another']);
   });
 
   it('looks every minute for what has expired', async () => {

@@ -10,6 +10,8 @@ import { goneAfterMs } from './heartbeat.ts';
 export interface OrphanSettlements {
   commit(commit: Commit & { readonly apiKeyId: ApiKeyId }): Promise<unknown>;
   void(close: Void & { readonly apiKeyId: ApiKeyId }): Promise<unknown>;
+  /** Whether one of them is under way. */
+  isSettling(transactionId: TransactionId): boolean;
 }
 
 export interface OrphansOptions {
@@ -45,6 +47,7 @@ const expiredEveryMs = 60_000;
 /** Beyond its expiry a transaction is nobody's: its owner ends what runs a minute before. */
 const expiryGraceMs = 60_000;
 const closesWithinMs = 1_000;
+const settlesWithinMs = 5_000;
 const pageSize = 200;
 const atOnce = 50;
 
@@ -136,21 +139,32 @@ class Watch implements OrphanWatch {
     for (;;) {
       const orphans = await this.#options.instances.orphans({ ...search, after, limit: pageSize });
       for (let from = 0; from < orphans.length; from += atOnce)
-        await Promise.all(orphans.slice(from, from + atOnce).map((orphan) => this.#settleOne(orphan)));
+        await this.#settleTogether(orphans.slice(from, from + atOnce));
       const last = orphans.at(-1);
       if (last === undefined || orphans.length < pageSize) return;
       after = last;
     }
   }
 
-  /** One that can't be settled keeps nobody from the others. */
+  /**
+   * A row that somebody keeps locked, or that the engine can't write, is tried until it is in: the others don't wait for
+   * it, and neither does a start.
+   */
+  async #settleTogether(orphans: readonly Orphan[]): Promise<void> {
+    const settled = Promise.all(orphans.map((orphan) => this.#settleOne(orphan)));
+    await within(this.#options.clock, settled, settlesWithinMs);
+  }
+
+  /** Never rejects: one that can't be settled keeps nobody from the others. */
   async #settleOne(orphan: Orphan): Promise<void> {
     const { settlements, isRunning, onSettled, onFault } = this.#options;
-    if (isRunning(orphan.transactionId)) return;
+    if (isRunning(orphan.transactionId) || settlements.isSettling(orphan.transactionId)) return;
     const { checkpoint, owner, openMs: _, ...ids } = orphan;
     try {
       if (checkpoint === 'unknown')
-        throw new Error(`a newer version must settle transaction ${ids.transactionId}`);
+        throw new Error(
+          `the checkpoint of transaction ${ids.transactionId} can't be read: a newer version has to settle it`,
+        );
       if (checkpoint === 'nothing') await settlements.void({ ...ids, ...voided(orphan) });
       else await settlements.commit({ ...ids, ...checkpoint });
       onSettled(orphan);
@@ -176,5 +190,5 @@ function voided({ openMs }: Orphan): Pick<Void, 'description' | 'record'> {
     latencyMs: openMs,
     timeToFirstByteMs: null,
   };
-  return { description: 'the gateway died before anything was delivered', record };
+  return { description: 'the gateway died before it wrote down that anything was delivered', record };
 }

@@ -27,7 +27,7 @@ export interface Orphan {
   readonly owner: InstanceId;
   /** Since it was opened, by the ledger's clock. */
   readonly openMs: number;
-  /** What it is charged; `nothing` where nothing was delivered; `unknown` where a newer version has written it. */
+  /** What it is charged; `nothing` where nothing was delivered; `unknown` where it can't be read: a newer version has written it. */
   readonly checkpoint: CheckpointedClosing | 'nothing' | 'unknown';
 }
 

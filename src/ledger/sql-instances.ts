@@ -62,6 +62,15 @@ function decodeOrphan(row: OrphanRow): Orphan {
     traceId: row.trace_id as TraceId,
     owner: row.owner as InstanceId,
     openMs: row.open_ms,
-    checkpoint: row.checkpoint === null ? 'nothing' : (decodeCheckpoint(row.checkpoint) ?? 'unknown'),
+    checkpoint: row.checkpoint === null ? 'nothing' : readable(row.checkpoint),
   };
+}
+
+/** One that can't be read is left alone, and keeps nobody from the others. */
+function readable(checkpoint: CheckpointJson): Orphan['checkpoint'] {
+  try {
+    return decodeCheckpoint(checkpoint) ?? 'unknown';
+  } catch {
+    return 'unknown';
+  }
 }

@@ -33,6 +33,7 @@ const allEveryMs = 60_000;
 /** The process says that it lives, as its first act. @throws Fault LEDGER_UNAVAILABLE */
 export function openHeartbeat({ process, machine, instances, observer }: JobParts, newId: () => string) {
   return startHeartbeat({
+    isAlone: false,
     instances,
     process: { host: 'simulated', pid: machine.pid, place: machine.place },
     newId,
