@@ -17,8 +17,8 @@ describe('the environment', () => {
       bounds: {
         maxBodyBytes: 33_554_432,
         maxHeldBytes: 134_217_728,
-        maxRequests: 10_000,
-        maxConnections: 20_000,
+        maxRequests: 8_000,
+        maxConnections: 10_000,
         clientStallMs: 60_000,
       },
       drainMs: 30_000,

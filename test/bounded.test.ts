@@ -98,6 +98,8 @@ describe('a process that is full', () => {
       socket.destroy();
     }
     expect(await untilServed()).toBe('200');
+    // Nor is it a fault, which somebody would look into.
+    expect(stage.gateway.output()).not.toContain('"level":50');
   });
 
   it('has the place of a refused body again', async () => {

@@ -32,6 +32,7 @@ import { createLearningTokenizer, mostStoredFactors } from '../tokenizer/learnin
 import { createThreadedTokenizer } from '../tokenizer/threaded-tokenizer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { createUndiciClient } from '../upstream/undici-client.ts';
+import { missingOpenFiles } from './open-files.ts';
 import { openHeartbeat, openOrphanWatch } from './ownership.ts';
 import { openReconcile } from './reconcile.ts';
 import { administrationOf, type Stores } from './stores.ts';
@@ -92,6 +93,8 @@ export async function openServing(
     adminPlane: adminPlaneOf({ stores, log, tokenizer, catalog, invalidation, reconcile }),
     health: healthOf(stores, { config, heartbeat, accepting: () => state.accepting }),
   });
+  const missing = await missingOpenFiles(config.bounds);
+  if (missing !== null) log.warn(missing, 'ulimit -n is less than MAX_CONNECTIONS and MAX_REQUESTS may need');
   await server.http.listen({ host: config.host, port: config.port });
   undo.defer(() => drain(server, pipeline, { state, log, drainMs: config.drainMs }));
   return {

@@ -19,8 +19,8 @@ const mebibyte = 1024 * 1024;
 export const boundsVariables = {
   MAX_BODY_BYTES: wholeNumber(1024, 512 * mebibyte).default(32 * mebibyte),
   MAX_HELD_BYTES: wholeNumber(mebibyte, 64 * 1024 * mebibyte).optional(),
-  MAX_REQUESTS: wholeNumber(1, 1_000_000).default(10_000),
-  MAX_CONNECTIONS: wholeNumber(1, 1_000_000).default(20_000),
+  MAX_REQUESTS: wholeNumber(1, 1_000_000).default(8_000),
+  MAX_CONNECTIONS: wholeNumber(1, 1_000_000).default(10_000),
   CLIENT_STALL_SECONDS: wholeNumber(1, 300).default(60),
 };
 

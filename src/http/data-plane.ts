@@ -75,7 +75,9 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
     return body;
   });
   server.setErrorHandler((error: Error & { readonly statusCode?: number }, request, reply) => {
-    if ((error.statusCode ?? 500) >= 500)
+    // A client that leaves in the middle of its body is no fault of ours, and there is nobody to tell.
+    const hasLeft = error === request.raw.errored;
+    if (!hasLeft && (error.statusCode ?? 500) >= 500)
       options.observer.fault(`answering ${pathOf(request.url)}`, error, null);
     send(reply, requestRefusal(error), dialectAt(request.url, options));
   });
