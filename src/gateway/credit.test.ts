@@ -124,7 +124,7 @@ describe('a stream that is dearer than its hold', () => {
   });
 
   it('ends before the first event that is not covered, and upstream is cancelled', async () => {
-    const client = await ask(`${long}&tokens_per_second=20000`, { stream: true, max_tokens: 300 }, forbidden);
+    const client = await ask(`${long}&tokens_per_second=1000`, { stream: true, max_tokens: 300 }, forbidden);
     expect(client.text).toContain('"code":"QUOTA_BALANCE_EXCEEDED"');
     expect(client.text).not.toContain('[DONE]');
     await given.parts.simulator.requests.settled();
