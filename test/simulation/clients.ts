@@ -119,6 +119,7 @@ export class Clients {
       stall: chance.happens(0.06)
         ? { afterBytes: chance.whole(0, 800), ms: chance.pick([50, 2_000, 30_000]) }
         : null,
+      onBytes: () => this.#delivered(attempt),
       onComplete: () => this.#completed(attempt),
       onEnd: () => this.#ended(attempt, tries),
     });
@@ -144,7 +145,18 @@ export class Clients {
       world.after(chance.delayMs(chance.pick([2, 100, 2_000])), 'client hangs up', () => connection.hangUp());
   }
 
-  /** Here invariant 6 is held: what a client takes as complete is in the ledger. */
+  /** The first half of invariant 6: whoever reads the ledger now finds the row of what the client has a byte of. */
+  #delivered({ asked, connection }: Attempt): void {
+    const { world, mirror } = this.#options;
+    const transactionId = connection.header('x-billing-transaction-id');
+    if (transactionId === null || mirror.rows.get(transactionId)?.requestHash !== asked.requestHash)
+      world.violated(
+        'no byte is delivered before its row is durable',
+        `${asked.label}, transaction ${transactionId}`,
+      );
+  }
+
+  /** The second half of invariant 6: what a client takes as complete is in the ledger. */
   #completed(attempt: Attempt): void {
     const { world, mirror } = this.#options;
     const { asked, connection, gateway } = attempt;

@@ -27,6 +27,8 @@ export class Connection implements Client {
   #isStalled = false;
   #stalledBefore = false;
   #drained: PromiseWithResolvers<void> = Promise.withResolvers();
+  /** Called with each piece of an answer that is delivered, before anything else happens. */
+  readonly #onBytes: () => void;
   /** Called once when the client has the answer as far as it will get it, or sees that it is complete. */
   readonly #onEnd: () => void;
   readonly #onComplete: () => void;
@@ -36,12 +38,14 @@ export class Connection implements Client {
     readonly world: World;
     readonly process: Process;
     readonly stall: { readonly afterBytes: number; readonly ms: number } | null;
+    readonly onBytes: () => void;
     readonly onComplete: () => void;
     readonly onEnd: () => void;
   }) {
     this.#world = options.world;
     this.process = options.process;
     this.#stall = options.stall;
+    this.#onBytes = options.onBytes;
     this.#onEnd = options.onEnd;
     this.#onComplete = options.onComplete;
     options.process.onDeath(() => this.#finish('broken'));
@@ -128,6 +132,7 @@ export class Connection implements Client {
     const text = bytes.toString();
     this.body += text;
     this.written.push({ atMs: this.#world.nowMs, length: text.length });
+    if (text.length > 0 && this.status !== null) this.#onBytes();
   }
 
   #stalls(): boolean {
