@@ -66,7 +66,11 @@ function checkCharges(options: EndOptions): void {
   }
   for (const row of mirror.rows.values()) {
     const asked = askedOf(row, byHash);
-    if (asked === undefined) continue;
+    if (asked === undefined) {
+      if (row.type === 'CHARGE')
+        world.violated('a charge is of what was asked', `${row.id} of ${row.traceId}`);
+      continue;
+    }
     const attempts = attemptsOf.get(asked.label) ?? [];
     const exchanges = upstreams.exchanges.get(asked.label) ?? [];
     const broken = breakOf(row, options);
@@ -82,6 +86,10 @@ function checkCharges(options: EndOptions): void {
       isOrphan: row.outcome === 'gateway_died',
     });
     const amount = row.amount ?? 0n;
+    if (expected === null) {
+      world.violated('what nothing came of is void', `${asked.label}: ${amount}, ${row.outcome}`);
+      continue;
+    }
     if (amount < expected.least || amount > expected.most) {
       const range = `${expected.least} to ${expected.most} (${expected.why})`;
       world.violated('a charge is what was delivered', `${asked.label}: ${amount}, not ${range}`);

@@ -50,15 +50,23 @@ export function expectedCharge(
   attempts: readonly Attempt[],
   exchanges: readonly Exchange[],
   { dialect, broken, isOrphan }: Circumstances,
-): Expected {
+): Expected | null {
   const { tenant } = asked;
   const prompt = promptTokens(asked, dialect);
-  const exchange = exchanges.findLast(({ script }) => script.kind === 'stream' || script.kind === 'whole');
-  if (exchange === undefined) return { least: 0n, most: priceOf(prompt, 0, tenant), why: 'never answered' };
+  const hasLeft = attempts.some(({ connection }) => connection.hasHungUp);
+  const exchange = exchanges.findLast(isAnswered);
+  if (exchange === undefined) {
+    if (isOrphan || !exchanges.some((unanswered) => leftIt(attempts, unanswered))) return null;
+    const ofPrompt = priceOf(prompt, 0, tenant);
+    return { least: ofPrompt, most: ofPrompt, why: 'sent, and left by the client' };
+  }
   const { reported, receivedText, isWhole } = exchange;
   const received = tokensOf(receivedText);
   const served = attempts.filter(({ connection }) => connection.status === 200);
   const exact = reported === null ? [prompt, received] : [reported.input, reported.output];
+  const isDelivered = served.some(({ connection }) => connection.body !== '');
+  // Of a stream, its first byte counts; of a whole answer, its last. Only who left pays for less.
+  if (!hasLeft && !isDelivered && (isOrphan || !isWhole)) return null;
   const whole = priceOf(exact[0] ?? 0, exact[1] ?? 0, tenant);
   const isComplete = isWhole && served.some(({ connection }) => connection.isComplete);
   if (isComplete && broken === null) return { least: whole, most: whole, why: 'complete' };
@@ -78,6 +86,18 @@ export function expectedCharge(
     tenant,
   );
   return { least, most, why: broken === null ? 'broken off' : 'settled by another' };
+}
+
+function isAnswered({ script, begun }: Exchange): boolean {
+  return (script.kind === 'stream' || script.kind === 'whole') && begun?.how === 'head';
+}
+
+/** Whether it was sent to a provider that had not answered when its client left. */
+function leftIt(attempts: readonly Attempt[], { begun }: Exchange): boolean {
+  if (begun?.how !== 'cancelled' && begun?.how !== 'timeout') return false;
+  return attempts.some(
+    ({ connection }) => connection.hasHungUp && (connection.endedAtMs ?? Infinity) <= begun.atMs,
+  );
 }
 
 /** What was delivered of a request that was closed without a charge, as far as that must not be. */

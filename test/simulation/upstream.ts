@@ -9,11 +9,16 @@ import type { Process } from './process.ts';
 import { planAnswer, type Reported, type Script } from './upstream-script.ts';
 import type { World } from './world.ts';
 
+/** The head came; or the request was sent, and none came or none was waited for; or it was never sent. */
+export type Begun = 'head' | 'timeout' | 'cancelled' | 'unsent';
+
 /** One request that a provider got, and what the asking process received of its answer. */
 export interface Exchange {
   readonly label: string;
   readonly process: Process;
   readonly script: Script;
+  /** How the wait for the answer's head ended, as the process knows; null: it died before. */
+  begun: { readonly how: Begun; readonly atMs: number } | null;
   /** Text of the answer that has reached the process. */
   receivedText: string;
   /** What the provider said that it used, once that has reached the process. */
@@ -51,6 +56,7 @@ export class Upstreams {
       label,
       process,
       script,
+      begun: null,
       receivedText: '',
       reported: null,
       isWhole: false,
@@ -99,11 +105,12 @@ class Answer {
     const unreachable = (reason: Unreachable['reason'], sent: boolean) => {
       if (this.#isOver) return;
       this.#isOver = true;
+      this.#begun(sent ? (reason === 'timeout' ? 'timeout' : 'cancelled') : 'unsent');
       resolve({ kind: 'unreachable', sent, reason, cause: null });
     };
     const cancel = () => {
       this.#forget();
-      unreachable('aborted', true);
+      unreachable('aborted', script.kind !== 'no connection');
       this.#arrive({ error: new UpstreamBodyError('aborted') });
     };
     if (call.signal.aborted) {
@@ -121,10 +128,16 @@ class Answer {
       default:
         this.#later(script.headMs, 'head', () => {
           this.#isOver = true;
+          this.#begun('head');
           resolve({ kind: 'response', status: script.status, headers: script.headers, body: this.#body() });
           this.#next(0);
         });
     }
+  }
+
+  #begun(how: Begun): void {
+    const { world, exchange } = this.#options;
+    exchange.begun = { how, atMs: world.nowMs };
   }
 
   #later(delayMs: number, what: string, run: () => void): void {
