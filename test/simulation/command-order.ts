@@ -2,7 +2,7 @@ import type { Driver } from '../../src/ledger/drivers/driver.ts';
 import type { World } from './world.ts';
 
 export type Command = 'createPending' | 'commitPending' | 'voidPending' | 'checkpoint';
-const commands: readonly string[] = ['createPending', 'commitPending', 'voidPending', 'checkpoint'];
+export const commands: readonly string[] = ['createPending', 'commitPending', 'voidPending', 'checkpoint'];
 
 /**
  * What one process has its ledger do with each transaction, in the order in which it asked. What goes out in another

@@ -3,6 +3,7 @@ import { Fault } from '../../src/domain/errors.ts';
 import type { Driver } from '../../src/ledger/drivers/driver.ts';
 import type { Schema } from '../../src/ledger/schema.ts';
 import { readInstanceStatements, readStatements } from '../../src/ledger/sql/statements.ts';
+import { commands } from './command-order.ts';
 import type { Engine } from './engine.ts';
 import type { Figures } from './figures.ts';
 import type { Network, Service } from './network.ts';
@@ -15,6 +16,9 @@ export type Rewrite = (statement: string) => string;
 const nameOf: ReadonlyMap<string, string> = new Map(
   Object.entries({ ...readStatements(), ...readInstanceStatements() }).map(([name, text]) => [text, name]),
 );
+/** Those that a group commit sends, one after the other in a lane. */
+const ofLanes: ReadonlySet<string> = new Set(commands);
+
 /** Those that write nothing of what is money. */
 const ofNoMoney: ReadonlySet<string> = new Set([
   'findByTrace',
@@ -60,6 +64,11 @@ export class Database implements Service {
 
   get nowMs(): number {
     return this.#world.nowMs + this.lagMs;
+  }
+
+  /** It waits for those of its lane, and for nothing else. */
+  delays(label: string): boolean {
+    return ofLanes.has(label);
   }
 
   timeoutMs(): number {

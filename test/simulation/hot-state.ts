@@ -45,6 +45,10 @@ export class HotStateServer implements Service {
     return Math.floor(this.#world.nowMs + this.lagMs);
   }
 
+  delays(): boolean {
+    return false;
+  }
+
   timeoutMs(): number {
     return this.#world.chance.between(1_000, 2_000);
   }

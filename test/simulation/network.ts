@@ -19,6 +19,8 @@ export interface Service {
   readonly isUp: boolean;
   /** Of its connections: those of an older one are broken. */
   readonly connection: number;
+  /** Whether a stream's checkpoint waits for such a call. */
+  delays(label: string): boolean;
   /** How long a caller waits for an answer. */
   timeoutMs(): number;
   /** What the caller gets where nothing came back. */
@@ -53,7 +55,7 @@ export class Network {
   call<T>(process: Process, service: Service, label: string, execute: () => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     if (!process.acts()) return promise;
-    const over = process.troubles.begin(this.#world.nowMs);
+    const over = service.delays(label) ? process.troubles.begin(this.#world.nowMs) : () => undefined;
     const answered = {
       resolve: (value: T) => {
         over(this.#world.nowMs, false);

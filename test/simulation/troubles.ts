@@ -11,8 +11,8 @@ const againWithinMs = 600;
 const slowMs = 200;
 
 /**
- * When a process couldn't do what it promises: it was frozen, or calls of it failed, were slow or were never answered. What
- * it promises to do within a time is promised for time without such trouble.
+ * When a process couldn't do what it promises: it was frozen, or calls that this waits for failed, were slow or were never
+ * answered. What it promises to do within a time is promised for time without such trouble.
  */
 export class Troubles {
   readonly #all: Trouble[] = [];
