@@ -3,7 +3,7 @@ import { Engine } from './engine.ts';
 import { simulate } from './simulation.ts';
 import { switches } from './switches.ts';
 
-const mostRuns = 1_000;
+const mostRuns = 200;
 
 let engine: Engine;
 beforeAll(async () => {
@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => engine.close());
 
 it.for(switches.map((one) => [one.measure, one] as const))(
-  'without its %s a simulation fails',
+  'without its %s a simulation shows what it guards broken',
   { timeout: 600_000 },
   async ([measure, one]) => {
     const { sabotage, on } = await one.off(engine);
@@ -20,13 +20,13 @@ it.for(switches.map((one) => [one.measure, one] as const))(
       for (let run = 1; run <= mostRuns; run++) {
         const seed = one.firstSeed + run - 1;
         const { violation } = await simulate({ engine, seed, steps: 500, sabotage });
-        if (violation === null) continue;
+        if (violation?.invariant !== one.shows) continue;
         console.info(
           `without ${measure}: run ${run}, seed ${seed}: ${violation.invariant}: ${violation.detail}`,
         );
         return;
       }
-      expect.unreachable(`${mostRuns} runs were clean`);
+      expect.unreachable(`${mostRuns} runs, and "${one.shows}" held in all`);
     } finally {
       await on();
     }

@@ -13,6 +13,8 @@ import type { Sabotage } from './simulation.ts';
 /** A safety measure, and how to be without it; undone afterwards. */
 export interface Switch {
   readonly measure: string;
+  /** The invariant that it guards. */
+  readonly shows: string;
   /** Where its test begins, shortly before a seed that shows it. */
   readonly firstSeed: number;
   off(engine: Engine): Promise<{ readonly sabotage: Sabotage; readonly on: () => Promise<void> }>;
@@ -27,6 +29,7 @@ export interface Switch {
 export const switches: readonly Switch[] = [
   {
     measure: 'version fence',
+    shows: 'a projection is only replaced by a newer one',
     firstSeed: 11,
     off: async () =>
       replacing(Tenant.prototype, 'project', function (this: Tenant, projection) {
@@ -36,6 +39,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'unique key',
+    shows: 'one committed charge a trace id',
     firstSeed: 33,
     off: async (engine) => {
       await engine.exec(
@@ -53,7 +57,9 @@ export const switches: readonly Switch[] = [
     },
   },
   {
+    // Of this, the order of one request's commands: lanes stay, a batch at a time each, and so do their turns.
     measure: 'lane order',
+    shows: 'what is asked of the ledger for one request goes in its order',
     firstSeed: 2,
     off: async () => {
       let submitted = 0;
@@ -69,6 +75,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'hold by trace id',
+    shows: 'a request is held for once',
     firstSeed: 2,
     off: async () => {
       let placed = 0;
@@ -80,6 +87,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'withheld closing event',
+    shows: 'what is complete is committed',
     firstSeed: 1,
     off: async () => ({
       sabotage: { dialect: letsEverythingThrough(openaiChat) },
@@ -89,6 +97,7 @@ export const switches: readonly Switch[] = [
   {
     // Everybody else looks gone at once, without having been watched.
     measure: 'orphan claim',
+    shows: 'who was ended delivers nothing',
     firstSeed: 6,
     off: async () =>
       replacing(BeatWatch.prototype, 'observe', ({ instances }) =>
@@ -97,6 +106,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'request hash',
+    shows: 'a key with another body is a conflict',
     firstSeed: 1,
     off: async () => {
       const { createHash } = crypto;
@@ -112,6 +122,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'period in the counter',
+    shows: 'each request counts in one day and one month',
     firstSeed: 2,
     off: async () => ({
       sabotage: {
@@ -126,6 +137,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'immutable trigger',
+    shows: 'history is immutable',
     firstSeed: 1,
     off: async (engine) => {
       const trigger = 'TRIGGER billing_transaction_immutable';
@@ -138,6 +150,7 @@ export const switches: readonly Switch[] = [
   },
   {
     measure: 'double-execution guard',
+    shows: 'what is settled is not held again',
     firstSeed: 4,
     off: async () => replacing(SettledHolders.prototype, 'has', () => false),
   },
