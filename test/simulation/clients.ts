@@ -149,7 +149,7 @@ export class Clients {
   #delivered({ asked, connection }: Attempt): void {
     const { world, mirror } = this.#options;
     const transactionId = connection.header('x-billing-transaction-id');
-    if (transactionId === null || mirror.rows.get(transactionId)?.requestHash !== asked.requestHash)
+    if (transactionId === null || !mirror.rows.has(transactionId))
       world.violated(
         'no byte is delivered before its row is durable',
         `${asked.label}, transaction ${transactionId}`,
