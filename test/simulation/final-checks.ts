@@ -4,9 +4,10 @@ import type { Database } from './database.ts';
 import type { HotStateServer } from './hot-state.ts';
 import type { Machines } from './machine.ts';
 import type { Mirror, MirrorRow } from './mirror.ts';
-import { askedOf, type Break, expectedCharge, mustBeCharged } from './oracle.ts';
+import { askedOf, type Break, expectedCharge, mustBeCharged, priceOf } from './oracle.ts';
 import type { SimulatedTenant } from './tenants.ts';
 import type { Upstreams } from './upstream.ts';
+import { tokensOf } from './upstream-script.ts';
 import type { World } from './world.ts';
 
 export interface EndOptions {
@@ -56,7 +57,7 @@ async function checkHotState(
 
 /** Invariants 6, 7 and 8: each request by what was generated and delivered of it. */
 function checkCharges(options: EndOptions): void {
-  const { world, mirror, clients, upstreams, dialect } = options;
+  const { world, mirror, clients } = options;
   const byHash = new Map<string, Asked>();
   const attemptsOf = new Map<string, Attempt[]>();
   for (const attempt of clients.attempts) {
@@ -71,29 +72,33 @@ function checkCharges(options: EndOptions): void {
         world.violated('a charge is of what was asked', `${row.id} of ${row.traceId}`);
       continue;
     }
-    const attempts = attemptsOf.get(asked.label) ?? [];
-    const exchanges = upstreams.exchanges.get(asked.label) ?? [];
-    const broken = breakOf(row, options);
-    if (row.status === 'VOIDED') {
-      const delivered = mustBeCharged(attempts, broken);
-      if (delivered > 0)
-        world.violated('what is delivered is charged', `${asked.label}: ${delivered} tokens, and it is void`);
-      continue;
-    }
-    const expected = expectedCharge(asked, attempts, exchanges, {
-      dialect,
-      broken,
-      isOrphan: row.outcome === 'gateway_died',
-    });
-    const amount = row.amount ?? 0n;
-    if (expected === null) {
-      world.violated('what nothing came of is void', `${asked.label}: ${amount}, ${row.outcome}`);
-      continue;
-    }
-    if (amount < expected.least || amount > expected.most) {
-      const range = `${expected.least} to ${expected.most} (${expected.why})`;
-      world.violated('a charge is what was delivered', `${asked.label}: ${amount}, not ${range}`);
-    }
+    checkCharge(row, asked, options, attemptsOf.get(asked.label) ?? []);
+  }
+}
+
+function checkCharge(row: MirrorRow, asked: Asked, options: EndOptions, attempts: readonly Attempt[]): void {
+  const { world, upstreams, dialect } = options;
+  const exchanges = upstreams.exchanges.get(asked.label) ?? [];
+  const broken = breakOf(row, options);
+  if (row.status === 'VOIDED') {
+    const delivered = mustBeCharged(attempts, broken);
+    if (delivered > 0)
+      world.violated('what is delivered is charged', `${asked.label}: ${delivered} tokens, and it is void`);
+    return;
+  }
+  const expected = expectedCharge(asked, attempts, exchanges, {
+    dialect,
+    broken,
+    isOrphan: row.outcome === 'gateway_died',
+  });
+  const amount = row.amount ?? 0n;
+  if (expected === null) {
+    world.violated('what nothing came of is void', `${asked.label}: ${amount}, ${row.outcome}`);
+    return;
+  }
+  if (amount < expected.least || amount > expected.most) {
+    const range = `${expected.least} to ${expected.most} (${expected.why})`;
+    world.violated('a charge is what was delivered', `${asked.label}: ${amount}, not ${range}`);
   }
 }
 
@@ -121,7 +126,10 @@ function checkFenced({ world, mirror, clients, database }: EndOptions): void {
     const row = mirror.rows.get(connection.header('x-billing-transaction-id') ?? '');
     const endedAtMs = database.endedAtMs.get(row?.owner ?? '');
     if (endedAtMs === undefined || !connection.isStream) continue;
-    if (connection.textUntil(Infinity) !== connection.textUntil(endedAtMs))
-      world.violated('who was ended delivers nothing', `${asked.label}, instance ${row?.owner}`);
+    const late = connection.textUntil(Infinity).slice(connection.textUntil(endedAtMs).length);
+    if (late === '') continue;
+    const lost = priceOf(0, tokensOf(late), asked.tenant);
+    const detail = `${asked.label}, instance ${row?.owner}: ${lost} more than the ${row?.amount} charged`;
+    world.violated('who was ended delivers nothing', detail);
   }
 }
