@@ -1,12 +1,13 @@
 import type { Clock, Timers } from '../domain/clock.ts';
 import type { TraceId } from '../domain/ids.ts';
+import type { NanoUsd } from '../domain/money.ts';
 import type { Checkpoint, Ledger } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
 
 /** A stream of which something was delivered, and that goes on. */
 export interface FollowedStream {
   readonly traceId: TraceId;
-  /** What it is to be charged if it breaks off now; null while that is open: what was taken last isn't delivered yet. */
+  /** What it is to be charged if it breaks off now; null while that is nothing. */
   closing(): Promise<Checkpoint | null>;
   /** Told that somebody else has closed it. */
   wasClosed(): void;
@@ -33,6 +34,8 @@ const againAfterMs = 4_000;
 interface Followed {
   readonly stream: FollowedStream;
   dueAtMs: number;
+  /** By the checkpoint that stands; null where there is none. */
+  chargedAmount: NanoUsd | null;
   isBusy: boolean;
   hasFailed: boolean;
 }
@@ -56,8 +59,9 @@ export function createCheckpoints(options: CheckpointsOptions): Checkpoints {
 
   return {
     follow: (stream) => {
-      const followed = {
+      const followed: Followed = {
         stream,
+        chargedAmount: null,
         dueAtMs: clock.monotonic() + firstAfterMs,
         isBusy: false,
         hasFailed: false,
@@ -68,6 +72,8 @@ export function createCheckpoints(options: CheckpointsOptions): Checkpoints {
     },
   };
 }
+
+const unchanged = { kind: 'checkpointed' } as const;
 
 /** One that fails is written with what has come until the next look. */
 async function write(
@@ -82,7 +88,11 @@ async function write(
     const checkpoint = await stream.closing();
     // What is being closed now needs none any more.
     if (checkpoint === null || !all.has(one)) return;
-    const { kind } = await ledger.checkpoint(checkpoint);
+    const { amount } = checkpoint.closing;
+    // A stream that rests has nothing to write; and one whose newest event waits to be covered may have had less.
+    const isNew = one.chargedAmount === null || amount > one.chargedAmount;
+    const { kind } = isNew ? await ledger.checkpoint(checkpoint) : unchanged;
+    one.chargedAmount = isNew ? amount : one.chargedAmount;
     one.dueAtMs = begunAtMs + againAfterMs;
     if (kind === 'not_open' && all.delete(one)) stream.wasClosed();
   } catch (error) {

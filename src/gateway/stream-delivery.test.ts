@@ -185,6 +185,18 @@ describe('checkpoints', () => {
     expect(written).toEqual([]);
   });
 
+  it('of a stream that rests are not written again', async () => {
+    const { ledger, written } = watched();
+    const { pipeline, served } = ask('tokens=4000&fault=stall&after=20', { stream: true }, { clock, ledger });
+    await until(() => written.length === 1);
+    // Twenty seconds by its clock.
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(written).toHaveLength(1);
+    pipeline.cut();
+    await served;
+    expect(await row()).toMatchObject({ status: 'COMMITTED' });
+  });
+
   it('that can not be written are tried again, said once, and stop nothing', async () => {
     let tries = 0;
     const { ledger } = watched({

@@ -27,6 +27,8 @@ export class StreamDelivery {
   readonly #counter: DeliveredCounter;
   /** What was taken last waits to be covered, and isn't delivered yet. */
   #isDeciding = false;
+  /** What was taken before that, when it was looked at. */
+  #covered: StreamReading | null = null;
   #isClosed = false;
   #unfollow: () => void = () => {};
 
@@ -72,21 +74,24 @@ export class StreamDelivery {
 
   #look(reading: StreamReading): Promise<Refusal | null> | null {
     const decision = this.#given.cover.look(reading);
-    if (decision === null) return null;
+    if (decision === null) {
+      this.#covered = reading;
+      return null;
+    }
     this.#isDeciding = true;
     return decision.then((refused) => {
       // A refused event is never delivered, and what comes next closes the stream.
       this.#isDeciding = refused !== null;
+      if (refused === null) this.#covered = reading;
       return refused;
     });
   }
 
   async #closing(): Promise<Checkpoint | null> {
     const { exchange, follower } = this.#given;
-    if (this.#isDeciding) return null;
-    const read = follower.reading();
+    const read = this.#isDeciding ? this.#covered : follower.reading();
     // Comments and the like: broken off here it would be a void.
-    if (!read.begun && read.usage === null) return null;
+    if (read === null || (!read.begun && read.usage === null)) return null;
     const reading = { ...read, error: 'the gateway died' };
     const options = { ...this.#options, tokenizer: this.#counter };
     const priced = await price(exchange, { outcome: 'gateway_died', reading, complete: false }, options);
