@@ -17,7 +17,7 @@ const nameOf: ReadonlyMap<string, string> = new Map(
   Object.entries({ ...readStatements(), ...readInstanceStatements() }).map(([name, text]) => [text, name]),
 );
 /** Those that a group commit sends, one after the other in a lane. */
-const ofLanes: ReadonlySet<string> = new Set(commands);
+const ofLanes: ReadonlySet<string> = new Set([...commands, 'post']);
 
 /** Those that write nothing of what is money. */
 const ofNoMoney: ReadonlySet<string> = new Set([
