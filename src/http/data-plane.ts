@@ -9,7 +9,6 @@ import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import { authenticate } from '../gateway/authenticate.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
 import type { Caller } from '../gateway/request.ts';
-import { isPriced } from '../gateway/resolve.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
 import { findBilled } from './billing.ts';
@@ -17,6 +16,7 @@ import { type ReadBody, readBody } from './body.ts';
 import { connectionsFull } from './connections.ts';
 import { permitBody } from './expect.ts';
 import { Intake, noRoom, type Place } from './intake.ts';
+import { listModels } from './models.ts';
 import { responseClient, wireError } from './response-client.ts';
 import { headersTooLargeStatus } from './status.ts';
 import { UnsentAnswers } from './unsent.ts';
@@ -49,13 +49,19 @@ export interface DataPlaneBounds {
 
 /** The paths that clients of the providers know, under the names that the providers gave them. */
 export async function dataPlane(server: FastifyInstance, options: DataPlaneOptions): Promise<void> {
-  const { pipeline, clock, dialects, defaultDialect, bounds } = options;
-  const { maxBodyBytes, stallMs, bodies, maxRequests } = bounds;
-  const intake = new Intake({ maxRequests, bodies, inFlight: () => pipeline.inFlight });
-  const places = new WeakMap<FastifyRequest, Place>();
-  const unsent = new UnsentAnswers(bounds.maxUnsentBytes, clock);
-  const sending = { stallMs, timers: clock, unsent };
+  const places: Places = new WeakMap();
+  takeBodies(server, places, options);
+  tellErrors(server, options);
+  boundRequests(server, places, options);
+  serveDialects(server, places, options);
+  tellTenants(server, options);
+}
 
+/** What each request that may be served takes of what a process has. */
+type Places = WeakMap<FastifyRequest, Place>;
+
+function takeBodies(server: FastifyInstance, places: Places, { clock, bounds }: DataPlaneOptions): void {
+  const { maxBodyBytes, stallMs } = bounds;
   // The body is forwarded byte for byte, so it is not parsed here, whatever its content type.
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', async (request: FastifyRequest, payload: IncomingMessage) => {
@@ -74,6 +80,9 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
     if (body.kind !== 'body') place.leave();
     return body;
   });
+}
+
+function tellErrors(server: FastifyInstance, options: DataPlaneOptions): void {
   server.setErrorHandler((error: Error & { readonly statusCode?: number }, request, reply) => {
     // A client that leaves in the middle of its body is no fault of ours, and there is nobody to tell.
     const hasLeft = error === request.raw.errored;
@@ -85,7 +94,13 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
     const message = `There is no ${request.method} ${pathOf(request.url)} here.`;
     send(reply, refusal('NOT_FOUND', message), dialectAt(request.url, options));
   });
+}
 
+/** Before anything is read of a body. */
+function boundRequests(server: FastifyInstance, places: Places, options: DataPlaneOptions): void {
+  const { pipeline, bounds } = options;
+  const { maxBodyBytes, bodies, maxRequests } = bounds;
+  const intake = new Intake({ maxRequests, bodies, inFlight: () => pipeline.inFlight });
   server.addHook('onRequest', (request, reply, done) => {
     const refused = headRefusal(request, reply, options);
     if (refused === null) return done();
@@ -112,7 +127,12 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
     if (places.has(request)) permitBody(request, reply);
     done(null, payload);
   });
+}
 
+function serveDialects(server: FastifyInstance, places: Places, options: DataPlaneOptions): void {
+  const { pipeline, clock, dialects, bounds } = options;
+  const unsent = new UnsentAnswers(bounds.maxUnsentBytes, clock);
+  const sending = { stallMs: bounds.stallMs, timers: clock, unsent };
   const routes = dialects.flatMap((dialect) => dialect.paths.map((path) => ({ path, dialect })));
   for (const { path, dialect } of routes) {
     server.post(path, (request, reply) => {
@@ -136,7 +156,11 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
       return reply;
     });
   }
+}
 
+/** What is served here, and what became of a request. */
+function tellTenants(server: FastifyInstance, options: DataPlaneOptions): void {
+  const { defaultDialect } = options;
   server.get('/v1/models/*', async (request, reply) => {
     const caller = await authenticate(callerOf(request), options);
     if (caller.kind === 'refused') return send(reply, caller, defaultDialect);
@@ -192,28 +216,6 @@ function dialectAt(url: string, { dialects, defaultDialect }: DataPlaneOptions):
     }),
   );
   return near ?? defaultDialect;
-}
-
-/** The models that an API key may use and that have a price, in the shape of OpenAI's list. */
-async function listModels(
-  permitted: readonly string[] | null,
-  { catalog, clock }: Pick<DataPlaneOptions, 'catalog' | 'clock'>,
-) {
-  const models = await catalog.listModels();
-  const priced = await Promise.all(models.map((model) => isPriced(model, catalog, clock.now())));
-  const usable = models.filter(
-    ({ name, targets }, index) =>
-      priced[index] === true && targets.length > 0 && (permitted === null || permitted.includes(name)),
-  );
-  return {
-    object: 'list',
-    data: usable.map(({ name, targets, createdAt }) => ({
-      id: name,
-      object: 'model',
-      created: Math.floor(createdAt.getTime() / 1000),
-      owned_by: targets[0]?.upstream.provider ?? 'tollgate',
-    })),
-  };
 }
 
 /** Of whoever isn't known, or sends none. */
