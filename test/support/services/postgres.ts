@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { childrenOf } from './children.ts';
 import { postgresPrograms, programPath } from './find-programs.ts';
 import { freePort } from './free-port.ts';
 import { startServerProcess } from './server-process.ts';
@@ -53,8 +54,7 @@ async function account(): Promise<Account> {
 
 /** The server and the processes that it has started for its connections. */
 async function processesOf(pid: number): Promise<readonly number[]> {
-  const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', String(pid)]).catch(() => ({ stdout: '' }));
-  return [pid, ...stdout.split('\n').filter(Boolean).map(Number)];
+  return [pid, ...(await childrenOf(pid))];
 }
 
 /** One that has ended in the meantime needs no signal any more. */
