@@ -84,7 +84,9 @@ it('of a gateway that was killed is settled by another, once, and its money is f
   await expect.poll(held, { timeout: 20_000 }).toMatchObject({ held: 0n, openHolds: 0 });
 });
 
-it('of a gateway that stood still is settled by another, and it delivers no more of it when it goes on', async () => {
+it('of a gateway that stood still is settled by another, and it delivers no more of it when it goes on', {
+  timeout: 150_000,
+}, async () => {
   const { id, ended, text } = await stream(2);
   await sleep(3_000);
   const still = fleet.gateways[2]!;
