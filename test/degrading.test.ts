@@ -130,8 +130,8 @@ async function slowWrites(seconds: number): Promise<AsyncDisposable> {
 }
 
 describe('a Postgres that is slow', () => {
-  it('by 75 ms in each direction serves everyone, later and exactly', async () => {
-    toPostgres.delayMs = 75;
+  it('by 40 ms in each direction serves everyone, later and exactly', async () => {
+    toPostgres.delayMs = 40;
     const told = await askTogether(24);
     expect(codesOf(told)).toEqual(['200 null']);
     await expectExact(told);
@@ -175,8 +175,8 @@ describe('a Postgres that is slow', () => {
 });
 
 describe('a Redis that is slow', () => {
-  it('by 300 ms in each direction serves everyone, later and exactly', async () => {
-    toRedis.delayMs = 300;
+  it('by 150 ms in each direction serves everyone, later and exactly', async () => {
+    toRedis.delayMs = 150;
     const told = await askTogether(24);
     expect(codesOf(told)).toEqual(['200 null']);
     await expectExact(told);
