@@ -48,6 +48,13 @@ it('finds nothing in sound books', () => {
   expect(auditTenant(books())).toEqual([]);
 });
 
+it('finds nothing in an opening balance, or in a top-up that was asked for and not acknowledged', () => {
+  expect(auditTenant(books({ rows: [row({ traceId: 'opening-balance' }), charge()], toppedUp: [] }))).toEqual(
+    [],
+  );
+  expect(auditTenant(books({ toppedUp: [{ ...toppedUp, transactionId: null }] }))).toEqual([]);
+});
+
 describe('finds', () => {
   it.each<[string, string, Books]>([
     ['unexplained', 'a balance that is not the sum', books({ balance: 71n })],
@@ -67,6 +74,29 @@ describe('finds', () => {
       books({
         rows: [row({}), row({ id: 'three', seq: 2, balanceBefore: 100n, balanceAfter: 200n })],
         balance: 200n,
+      }),
+    ],
+    ['unexplained', 'a top-up that nobody asked for', books({ toppedUp: [] })],
+    [
+      'unexplained',
+      'a top-up of another amount, though it was never acknowledged',
+      books({ toppedUp: [{ ...toppedUp, amount: 99n, transactionId: null }] }),
+    ],
+    [
+      'unexplained',
+      'an adjustment in the name of a top-up',
+      books({ rows: [row({ type: 'ADJUSTMENT' }), charge()] }),
+    ],
+    [
+      'double',
+      'an opening balance that is there twice',
+      books({
+        rows: [
+          row({ traceId: 'opening-balance' }),
+          row({ id: 'three', traceId: 'opening-balance', seq: 2, balanceBefore: 100n, balanceAfter: 200n }),
+        ],
+        balance: 200n,
+        toppedUp: [],
       }),
     ],
   ])('%s: %s', (kind, _, one) => {

@@ -10,7 +10,7 @@ export interface Books {
   readonly toppedUp: readonly ToppedUp[];
 }
 
-/** The invariants of one tenant's books (DESIGN.md section 8), and that each acknowledged top-up is there once. */
+/** The invariants of one tenant's books (DESIGN.md section 8), and that of top-ups there is each acknowledged one once, and none but those asked for. */
 export function auditTenant(books: Books): readonly Finding[] {
   const found = new FindingsOf(books.tenant.id);
   auditChain(books, found);
@@ -58,16 +58,29 @@ function auditTraces({ rows }: Books, found: FindingsOf): void {
   }
 }
 
+/** The admin plane's own trace id for the balance that a tenant is made with. */
+const openingTraceId = 'opening-balance';
+
 function auditTopUps({ rows, toppedUp }: Books, found: FindingsOf): void {
   const posted = Map.groupBy(
-    rows.filter(({ type }) => type === 'TOPUP'),
+    rows.filter(({ type }) => type !== 'CHARGE'),
     ({ traceId }) => traceId,
   );
+  for (const twice of posted.get(openingTraceId)?.slice(1) ?? []) {
+    found.add('double', 'its opening balance is there twice', twice);
+  }
+  posted.delete(openingTraceId);
   for (const { key, amount, transactionId } of toppedUp) {
     const [row, ...more] = posted.get(key) ?? [];
+    posted.delete(key);
     for (const twice of more) found.add('double', `top-up ${key} is there twice`, twice);
+    if (row !== undefined && (row.type !== 'TOPUP' || row.amount !== amount)) {
+      found.add('unexplained', `top-up ${key} of ${amount} became a ${row.type} of ${row.amount}`, row);
+    }
     if (transactionId === null) continue;
     const isThere = row?.id === transactionId && row.status === 'COMMITTED' && row.amount === amount;
     if (!isThere) found.add('lost', `top-up ${key} was acknowledged as ${transactionId}`, row ?? null);
   }
+  for (const row of [...posted.values()].flat())
+    found.add('unexplained', `nobody asked for this ${row.type}`, row);
 }
