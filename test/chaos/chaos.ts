@@ -23,6 +23,8 @@ export interface ChaosOptions {
   readonly without: ReadonlySet<FaultKind>;
   /** What is still PENDING so long after everything runs again is lost. */
   readonly settledWithinMs: number;
+  /** How old the checkpoint of a stream may be while the ledger is there. */
+  readonly checkpointWithinMs: number;
   readonly longTokens: LoadOptions['longTokens'];
   readonly tell: (line: string) => void;
 }
@@ -67,6 +69,7 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
       balances: await ledger.balances(),
       upstream: provider.read(),
       faults: faults.done,
+      checkpointWithinMs: options.checkpointWithinMs,
     });
     const reported = {
       seed,
@@ -77,6 +80,7 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
       comparison,
       hotState,
       faults: faults.done,
+      killsPlanned: plan.filter(({ kind }) => kind.startsWith('kill')).length,
     };
     const report = makeReport(reported);
     await writeReport(report, reported);

@@ -12,6 +12,7 @@ export interface Compared {
   /** By the mark of the request. */
   readonly upstream: ReadonlyMap<string, readonly Upstream[]>;
   readonly faults: readonly Fault[];
+  readonly checkpointWithinMs: number;
 }
 
 export interface Comparison {
@@ -25,7 +26,7 @@ export interface Comparison {
 
 /** Clients, provider and ledger have to tell the same story, of every request and of every tenant. */
 export function compare(compared: Compared): Comparison {
-  const { told, tenants, rows, balances, upstream, faults } = compared;
+  const { told, tenants, rows, balances, upstream, faults, checkpointWithinMs } = compared;
   const charges = Map.groupBy(
     rows.filter(({ type }) => type === 'CHARGE'),
     ({ requestHash }) => requestHash,
@@ -34,7 +35,8 @@ export function compare(compared: Compared): Comparison {
   const judged = told.asked.map((asked) => {
     const [row = null, ...more] = charges.get(asked.requestHash) ?? [];
     charges.delete(asked.requestHash);
-    const judgement = judge({ asked, row, upstream: upstream.get(asked.mark) ?? [], faults });
+    const sent = upstream.get(asked.mark) ?? [];
+    const judgement = judge({ asked, row, upstream: sent, faults, checkpointWithinMs });
     const about = { tenantId: asked.tenantId, asked };
     for (const { kind, what } of judgement.wrong) findings.push({ kind, what, ...about, row });
     for (const twice of more)

@@ -25,6 +25,13 @@ interface StreamedChunk {
   readonly choices?: readonly { readonly delta?: { readonly content?: string | null } }[];
 }
 
+/** How long a stream's closing event came after the last of its text; 0 where both came together. */
+export function closingWaitedMs({ pieces }: Attempt): number {
+  const lastText = pieces.findLast(({ text }) => text.includes('"content"'));
+  const closing = pieces.findLast(({ text }) => text.includes('data: [DONE]'));
+  return lastText === undefined || closing === undefined ? 0 : closing.atMs - lastText.atMs;
+}
+
 /** Null where nothing of an answer arrived. */
 export function lastByteAtMs({ pieces }: Attempt): number | null {
   return pieces.at(-1)?.atMs ?? null;

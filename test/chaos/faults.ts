@@ -10,7 +10,7 @@ import type { Stage, StagedGateway } from './stage.ts';
 export interface FaultMaker {
   readonly done: readonly Fault[];
   run(plan: readonly Step[]): Promise<void>;
-  /** Everything runs again, and answers. */
+  /** Everything runs again, and answers. @throws Error where that can't be done, or takes more than 150 s */
   mend(): Promise<void>;
 }
 
@@ -21,6 +21,8 @@ export interface FaultMakerOptions {
 
 type Store = Stage['redis'] | Stage['postgres'];
 const triesToRestart = 60;
+/** Longer than a gateway's start may take, and than any fault lasts. */
+const mendsWithinMs = 150_000;
 
 export function createFaultMaker({ stage, tell }: FaultMakerOptions): FaultMaker {
   const done: Fault[] = [];
@@ -153,7 +155,11 @@ export function createFaultMaker({ stage, tell }: FaultMakerOptions): FaultMaker
         still.delete(target);
         await thaw(target as Store | StagedGateway);
       }
-      while (underway.size > 0) await Promise.all(underway);
+      const untilMs = nowMs() + mendsWithinMs;
+      while (underway.size > 0) {
+        if (nowMs() > untilMs) throw new Error(`${underway.size} faults are not over`);
+        await Promise.race([Promise.all(underway), sleep(500)]);
+      }
       if (failures.length > 0) throw new Error('a fault could not be made or mended', { cause: failures[0] });
       for (const { toPostgres, toRedis } of gateways) toPostgres.replies = toRedis.replies = 'pass';
     },

@@ -20,7 +20,10 @@ export interface GatewayProcess {
   /** Whether there is a process, ready or not. */
   readonly isRunning: boolean;
   isReady(): Promise<boolean>;
-  /** Starts it, and again and again until it stays, since it ends where a store is away. */
+  /**
+   * Starts it, and again and again until it stays, since it ends where a store is away.
+   * @throws Error where it doesn't within two minutes
+   */
   start(): Promise<void>;
   /** Like a power switch for the process. */
   kill(): Promise<void>;
@@ -35,6 +38,8 @@ export const adminToken = 'chaos-admin-token-0123456789';
 const entry = fileURLToPath(new URL('../../bin/tollgate.js', import.meta.url));
 const startsAgainAfterMs = 500;
 const looksEveryMs = 50;
+/** Its start waits for stores that are away or stand still; what takes longer than this never comes. */
+const readyWithinMs = 120_000;
 
 export async function createGatewayProcess(options: GatewayProcessOptions): Promise<GatewayProcess> {
   const { index, port, folder } = options;
@@ -64,8 +69,9 @@ export async function createGatewayProcess(options: GatewayProcessOptions): Prom
     });
 
   /** @returns false where it ended before it was ready */
-  async function becomesReady(started: ServerProcess): Promise<boolean> {
+  async function becomesReady(started: ServerProcess, untilMs: number): Promise<boolean> {
     while (started.isRunning) {
+      if (performance.now() > untilMs) throw new Error(`gateway ${index} did not get ready: see ${logFile}`);
       if (await asksReady(port)) return true;
       await sleep(looksEveryMs);
     }
@@ -74,10 +80,12 @@ export async function createGatewayProcess(options: GatewayProcessOptions): Prom
 
   async function startUntilReady(): Promise<void> {
     isMeantToRun = true;
+    const untilMs = performance.now() + readyWithinMs;
     while (isMeantToRun) {
       const started = await spawn();
       server = started;
-      if (await becomesReady(started)) return;
+      if (await becomesReady(started, untilMs)) return;
+      if (performance.now() > untilMs) throw new Error(`gateway ${index} does not stay: see ${logFile}`);
       await sleep(startsAgainAfterMs);
     }
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { completeUncommitted, judge, lateCheckpoint } from './judge.ts';
+import { checkpointIntervalMs } from './outages.ts';
 import type { Asked, Attempt, Fault, Row, Upstream } from './records.ts';
 
 // A comparison that never finds anything proves nothing: each lie that a ledger could tell is told here once.
@@ -88,7 +89,8 @@ interface Judged {
 }
 
 function judged({ attempts, row, faults = [], upstream = [sent], told = {} }: Judged) {
-  return judge({ asked: asked(attempts, told), row, faults, upstream });
+  const asking = asked(attempts, told);
+  return judge({ asked: asking, row, faults, upstream, checkpointWithinMs: checkpointIntervalMs });
 }
 const kindsOf = (one: Judged) => judged(one).wrong.map(({ kind }) => kind);
 
@@ -140,6 +142,49 @@ describe('a story that holds together', () => {
     const faults = [away, { ...kill, fromMs: 22_000, toMs: 22_000 }];
     const one = { attempts: [attempt()], row: row(16, { outcome: 'gateway_died' }), faults };
     expect(judged(one)).toMatchObject({ wrong: [], explained: [completeUncommitted] });
+  });
+});
+
+describe('of what outages excuse', () => {
+  const died = { outcome: 'gateway_died' } as const;
+  const postgresAway = (fromMs: number, toMs: number): Fault => ({ ...away, fromMs, toMs });
+  /** Away for a moment every four seconds: there was always time for a checkpoint in between. */
+  const blips = [postgresAway(6_000, 6_100), postgresAway(10_000, 10_100), postgresAway(14_000, 14_100)];
+  const doneAlone = { atMs: 25_100, text: 'data: [DONE]\n\n' };
+
+  it('outages one after the other excuse as long as they last, and no more', () => {
+    const faults = [...blips, postgresAway(18_000, 18_100), kill];
+    expect(kindsOf({ attempts: [cut], row: row(4, died), faults })).toEqual(['lost']);
+    // Of the last 20 s it was away for two times 6 s, and needs 1.5 s each to be there again.
+    const longAway = [postgresAway(3_000, 9_000), postgresAway(12_000, 18_000), kill];
+    expect(judged({ attempts: [cut], row: row(2, died), faults: longAway })).toMatchObject({
+      wrong: [],
+      explained: [lateCheckpoint],
+    });
+  });
+
+  it('a ledger that was away for a moment excuses no complete answer that is not committed', () => {
+    const faults = [postgresAway(18_000, 18_200), { ...kill, fromMs: 22_000, toMs: 22_000 }];
+    expect(kindsOf({ attempts: [attempt()], row: row(20, died), faults })).toEqual(['lost']);
+  });
+
+  it('nor does it where the answer was seen not to wait, and it does where it was', () => {
+    const faults = [postgresAway(23_000, 24_000), { ...kill, fromMs: 26_000, toMs: 26_000 }];
+    const waited = attempt({ endedAtMs: 25_100, pieces: [...pieces(20), doneAlone] });
+    expect(judged({ attempts: [waited], row: row(20, died), faults })).toMatchObject({
+      wrong: [],
+      explained: [completeUncommitted],
+    });
+    const didNot = attempt({ endedAtMs: 25_100, pieces: [...pieces(20, 5_500), doneAlone] });
+    expect(kindsOf({ attempts: [didNot], row: row(20, died), faults })).toEqual(['lost']);
+  });
+
+  it('the row of a request that was sent twice may be of either gateway, if one of them died', () => {
+    const gaveUp = attempt({ gateway: 1, end: 'gave_up', status: null, pieces: [], endedAtMs: 4_000 });
+    const second = attempt({ sentAtMs: 5_000, end: 'cut', status: null, pieces: [] });
+    const attempts = [gaveUp, second];
+    expect(kindsOf({ attempts, row: voided(died), faults: [kill] })).toEqual([]);
+    expect(kindsOf({ attempts: [gaveUp], row: voided(died), faults: [kill] })).toEqual(['unexplained']);
   });
 });
 

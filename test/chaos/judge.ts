@@ -1,5 +1,5 @@
-import { lastByteAtMs, tokensDelivered } from './delivered.ts';
-import { checkpointIntervalMs, diedAtMs, lastCheckpointBefore, ledgerWasAway } from './outages.ts';
+import { closingWaitedMs, lastByteAtMs, tokensDelivered } from './delivered.ts';
+import { couldWriteNothing, diedAtMs, lastCheckpointBefore, ledgerWasAway } from './outages.ts';
 import type { Asked, Attempt, Fault, FindingKind, Row, Upstream } from './records.ts';
 import { inputNano, outputNano } from './world.ts';
 
@@ -10,6 +10,8 @@ export interface Case {
   readonly row: Row | null;
   readonly upstream: readonly Upstream[];
   readonly faults: readonly Fault[];
+  /** How old a checkpoint may be while the ledger is there. */
+  readonly checkpointWithinMs: number;
 }
 
 /** What the client has in the end. */
@@ -17,7 +19,7 @@ export type Verdict = 'complete' | 'broken' | 'refused' | 'unknown';
 
 /** Differences that DESIGN.md section 6 names. */
 export const lateCheckpoint =
-  'charged by a checkpoint older than 5 s: until the end the ledger was away, or the process stood still';
+  'charged by an older checkpoint than there always is: until the end the ledger was away, or the process stood still';
 export const completeUncommitted =
   'complete while the ledger was away, and its gateway died before the commit: charged by its last checkpoint';
 export type Rule = typeof lateCheckpoint | typeof completeUncommitted;
@@ -39,8 +41,8 @@ export interface Wrong {
 const eventTokens = 1;
 /** How long a client may take to notice that its gateway was killed. */
 const noticesWithinMs = 1_000;
-/** An answer waits for its commit 5 s at most. */
-const commitWaitMs = 6_000;
+/** An answer waits 5 s for its commit: it was seen to wait, or there was none to be had, for at least so long. */
+const commitWaitMs = { least: 4_500, most: 6_000 } as const;
 /** `gateway_died` is written by another process. */
 const died = 'gateway_died';
 
@@ -64,7 +66,7 @@ function isUnknown({ end }: Attempt): boolean {
 function judgeMain(found: Case, main: Attempt | null, own: readonly Attempt[]): Judgement {
   if (main === null) return judgeRefused(found, own);
   if (main.end === 'complete') return judgeComplete(found, main);
-  return judgeBroken(found, main);
+  return judgeBroken(found, main, main.status === 200 ? [main] : own.filter(isUnknown));
 }
 
 /** The same key with another body executes nothing. */
@@ -138,17 +140,11 @@ function judgeComplete(found: Case, main: Attempt): Judgement {
   const told = main.headers['x-billing-amount'];
   const base = { verdict: 'complete', unchargedMs: null } as const;
   if (row?.status !== 'COMMITTED' || row.outcome === died) {
-    const endedAtMs = main.endedAtMs;
-    const wasAway = ledgerWasAway(faults, main.gateway, {
-      fromMs: endedAtMs - commitWaitMs,
-      toMs: endedAtMs,
-    });
-    const isExcused = told === undefined && wasAway && hasDied(found, main);
-    if (!isExcused) {
+    if (told !== undefined || !waitedInVain(faults, main) || !hasDied(found, main)) {
       const what = `its client saw it complete, and it is ${row?.status ?? 'nowhere'} (${row?.outcome})`;
       return { ...base, explained: [], wrong: [wrong('lost', what)] };
     }
-    return { ...base, explained: [completeUncommitted], wrong: judgeCheckpoint(found, main).wrong };
+    return { ...base, explained: [completeUncommitted], wrong: judgeCheckpoint(found, main, [main]).wrong };
   }
   const counts = upstream.filter(({ outcome }) => outcome === 'completed');
   const generated = Math.max(-1, ...counts.map(({ completionTokens }) => completionTokens ?? -1));
@@ -166,6 +162,14 @@ function judgeComplete(found: Case, main: Attempt): Judgement {
   };
 }
 
+/** Whether it was completed only after all of the time that its commit may take, with the ledger away. */
+function waitedInVain(faults: readonly Fault[], main: Attempt): boolean {
+  const { gateway, endedAtMs: toMs } = main;
+  if (!ledgerWasAway(faults, gateway, { fromMs: toMs - commitWaitMs.most, toMs })) return false;
+  const couldNot = couldWriteNothing(faults, gateway, { fromMs: toMs - commitWaitMs.least, toMs });
+  return couldNot || closingWaitedMs(main) >= commitWaitMs.least;
+}
+
 function decimal(text: string): bigint {
   const [whole = '0', fraction = ''] = text.split('.');
   return BigInt(whole + fraction.padEnd(9, '0'));
@@ -176,8 +180,11 @@ function hasDied({ row, faults }: Case, { gateway, sentAtMs }: Attempt): boolean
   return atMs !== null && (row === null || atMs <= row.updatedAtMs);
 }
 
-/** The answer broke off, or nothing of it is known. */
-function judgeBroken(found: Case, main: Attempt): Judgement {
+/**
+ * The answer broke off, or nothing of it is known.
+ * @param candidates which of the attempts the row may be of
+ */
+function judgeBroken(found: Case, main: Attempt, candidates: readonly Attempt[]): Judgement {
   const { asked, row } = found;
   const isAnswered = main.status === 200;
   const verdict = isAnswered ? 'broken' : 'unknown';
@@ -192,8 +199,8 @@ function judgeBroken(found: Case, main: Attempt): Judgement {
     const all = [...cuts, ...judgeDelivered(row, main)];
     return { verdict, unchargedMs: null, explained: [], wrong: all };
   }
-  const { explained, wrong: all } = judgeCheckpoint(found, main);
-  const isWronglyDead = row.outcome === died && !hasDied(found, main);
+  const { explained, wrong: all } = judgeCheckpoint(found, main, candidates);
+  const isWronglyDead = row.outcome === died && !candidates.some((attempt) => hasDied(found, attempt));
   const neverDied = isWronglyDead ? [wrong('unexplained', 'it ended as of a dead gateway, which lived')] : [];
   return {
     verdict,
@@ -227,20 +234,20 @@ function judgeDelivered(row: Row, main: Attempt): readonly Wrong[] {
 }
 
 /** Its gateway died: it is charged by its last checkpoint, or by the commit that it still could make. */
-function judgeCheckpoint(found: Case, main: Attempt): Checked {
-  const { asked, row, faults } = found;
+function judgeCheckpoint(found: Case, main: Attempt, candidates: readonly Attempt[]): Checked {
+  const { asked, row, faults, checkpointWithinMs: intervalMs } = found;
   const endMs = lastByteAtMs(main) ?? main.endedAtMs;
   const tokensBy = (byMs: number) => (asked.isStream ? tokensDelivered(main, byMs) : 0);
   const delivered = tokensBy(endMs);
   const charged = row?.status === 'COMMITTED' ? (row.outputTokens ?? 0) : 0;
-  const least = tokensBy(lastCheckpointBefore(faults, main, endMs)) - eventTokens;
+  const least = tokensBy(lastCheckpointBefore(faults, main, { endMs, intervalMs })) - eventTokens;
   const all: Wrong[] = [];
   if (charged < least) {
     const what = `${delivered} tokens were delivered, and ${charged} are charged (${row?.outcome})`;
     all.push(wrong('lost', `${what}: its last checkpoint should have ${least}`));
   }
   // A client that stayed has all that was delivered to it.
-  const stayed = main.end === 'cut' || main.end === 'told_error';
+  const stayed = candidates.every(({ end }) => end === 'cut' || end === 'told_error');
   if (row?.outcome === died && stayed) {
     if (charged > delivered + eventTokens) {
       all.push(wrong('unexplained', `${delivered} tokens were delivered, and ${charged} are charged`));
@@ -249,7 +256,7 @@ function judgeCheckpoint(found: Case, main: Attempt): Checked {
       all.push(wrong('unexplained', 'nothing was delivered, and it is charged'));
     }
   }
-  const isLate = charged < tokensBy(endMs - checkpointIntervalMs) - eventTokens;
+  const isLate = charged < tokensBy(endMs - intervalMs) - eventTokens;
   return { explained: isLate && all.length === 0 ? [lateCheckpoint] : [], wrong: all, isLate };
 }
 
@@ -260,6 +267,6 @@ function unchargedMs(main: Attempt, row: Row): number {
 }
 
 interface Checked extends Pick<Judgement, 'explained' | 'wrong'> {
-  /** More than one interval of what was delivered is not charged. */
+  /** More of what was delivered is not charged than without an outage. */
   readonly isLate: boolean;
 }

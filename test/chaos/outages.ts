@@ -3,6 +3,7 @@ import type { Asked, Attempt, Fault, FaultKind } from './records.ts';
 // What the faults excuse. DESIGN.md section 6: a stream of a gateway that died is charged by its last checkpoint,
 // which is 5 s old at most; and while the ledger is away, no checkpoint can be written.
 
+/** DESIGN.md section 6. */
 export const checkpointIntervalMs = 5_000;
 /** A process that stands still for so long may be taken for dead: its lease ends after 25 s. */
 const takenForDeadMs = 24_000;
@@ -60,27 +61,50 @@ function isLong({ fromMs, toMs }: Pick<Fault, 'fromMs' | 'toMs'>): boolean {
   return (toMs ?? Number.POSITIVE_INFINITY) - fromMs >= takenForDeadMs;
 }
 
+/** When this gateway could write nothing: without its ledger, or standing still. Ordered, and none touches another. */
+function outagesOf(faults: readonly Fault[], gateway: number): readonly Interval[] {
+  const spans = faults
+    .filter((fault) => touches(gateway, fault))
+    .filter(({ kind }) => ledgerFaults.has(kind) || kind === 'stop_gateway')
+    .map(untilOver)
+    .sort((one, other) => one.fromMs - other.fromMs);
+  const merged: Interval[] = [];
+  for (const span of spans) {
+    const last = merged.at(-1);
+    if (last === undefined || last.toMs < span.fromMs) merged.push(span);
+    else merged[merged.length - 1] = { ...last, toMs: Math.max(last.toMs, span.toMs) };
+  }
+  return merged;
+}
+
+/** Whether this gateway could write nothing in all of the interval. */
+export function couldWriteNothing(
+  faults: readonly Fault[],
+  gateway: number,
+  { fromMs, toMs }: Interval,
+): boolean {
+  return outagesOf(faults, gateway).some((outage) => outage.fromMs <= fromMs && outage.toMs >= toMs);
+}
+
 /**
- * What was delivered until then has to be charged: an interval before the end, or before the ledger went away from
- * this gateway, or before its process stood still.
+ * What was delivered until then has to be charged: one interval before the end, of the time in which this gateway
+ * could write. Outages, however many, excuse as long as they last, and no more.
  */
 export function lastCheckpointBefore(
   faults: readonly Fault[],
   { gateway }: Pick<Attempt, 'gateway'>,
-  endMs: number,
+  { endMs, intervalMs }: { readonly endMs: number; readonly intervalMs: number },
 ): number {
-  const spans = faults
-    .filter(
-      (fault) => touches(gateway, fault) && (ledgerFaults.has(fault.kind) || fault.kind === 'stop_gateway'),
-    )
-    .map(untilOver)
-    .filter(({ fromMs }) => fromMs <= endMs)
-    .sort((one, other) => other.fromMs - one.fromMs);
-  let atMs = endMs - checkpointIntervalMs;
-  for (const { fromMs, toMs } of spans) {
-    if (toMs >= atMs) atMs = Math.min(atMs, fromMs - checkpointIntervalMs);
+  let atMs = endMs;
+  let leftMs = intervalMs;
+  for (const { fromMs, toMs } of outagesOf(faults, gateway).toReversed()) {
+    if (fromMs >= atMs) continue;
+    const couldWriteMs = Math.max(0, atMs - toMs);
+    if (couldWriteMs >= leftMs) break;
+    leftMs -= couldWriteMs;
+    atMs = fromMs;
   }
-  return atMs;
+  return atMs - leftMs;
 }
 
 /** Faults while a request ran, and shortly before and after: what a person needs to understand its story. */

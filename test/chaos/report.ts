@@ -25,6 +25,7 @@ export interface Report {
   readonly refusals: Readonly<Record<string, number>>;
   readonly faults: Readonly<Record<FaultKind, number>>;
   readonly kills: number;
+  readonly killsPlanned: number;
   /** Streams whose gateway was killed, or taken for dead, while they ran. */
   readonly streamsBrokenByGateway: number;
   /** Of those that no rule has to explain, the longest time before the end of which nothing is charged. */
@@ -43,7 +44,7 @@ export interface Report {
 }
 
 export interface Reported
-  extends Pick<Report, 'seed' | 'seconds' | 'topUps' | 'settledWithinSeconds' | 'folder'> {
+  extends Pick<Report, 'seed' | 'seconds' | 'killsPlanned' | 'topUps' | 'settledWithinSeconds' | 'folder'> {
   readonly comparison: Comparison;
   readonly hotState: readonly Finding[];
   readonly faults: readonly Fault[];
@@ -95,6 +96,32 @@ export function isClean({ wrong }: Report): boolean {
   return wrong.lost === 0 && wrong.double === 0 && wrong.unexplained === 0;
 }
 
+export function explainedCount({ explained }: Pick<Report, 'explained'>): number {
+  return Object.values(explained).reduce((sum, count) => sum + count, 0);
+}
+
+/**
+ * One coincidence (the ledger away until a gateway dies) explains every stream of that gateway, about ten; beyond
+ * some of those, what has to be explained is a small share of what was answered.
+ */
+export function mostExplained({ verdicts }: Pick<Report, 'verdicts'>): number {
+  return 10 + 0.02 * (verdicts.complete + verdicts.broken);
+}
+
+/** Why a run that found nothing proves nothing, a line each. */
+export function shortcomingsOf(report: Report): readonly string[] {
+  const { kills, killsPlanned, verdicts, faults, streamsBrokenByGateway } = report;
+  const explained = explainedCount(report);
+  const short: (readonly [boolean, string])[] = [
+    [kills === 0, 'nothing was killed'],
+    [kills < killsPlanned, `${kills} were killed of ${killsPlanned}`],
+    [verdicts.complete === 0, 'no answer was complete'],
+    [faults.kill_gateway > 0 && streamsBrokenByGateway === 0, 'no stream broke with its gateway'],
+    [explained > mostExplained(report), `${explained} had to be explained`],
+  ];
+  return short.flatMap(([isSo, what]) => (isSo ? [what] : []));
+}
+
 /** As a person reads it. */
 export function tableOf(report: Report): string {
   const { verdicts, faults, topUps, wrong } = report;
@@ -104,13 +131,14 @@ export function tableOf(report: Report): string {
     ['requests (attempts)', `${report.requests} (${report.attempts})`],
     ...Object.entries(verdicts).map(([name, count]) => [`  ${name}`, count] as const),
     ...Object.entries(report.refusals).map(([name, count]) => [`    ${name}`, count] as const),
-    ['kills', report.kills],
+    ['kills (planned)', `${report.kills} (${report.killsPlanned})`],
     ...Object.entries(faults).map(([name, count]) => [`  ${name}`, count] as const),
     ['streams that broke with their gateway', report.streamsBrokenByGateway],
     ['  uncharged without an outage, at most, s', report.longestUnchargedSeconds],
     ['top-ups acknowledged', `${topUps.acknowledged}, ${topUps.repeated} of them sent more than once`],
     ['all settled within, s', report.settledWithinSeconds],
-    ...Object.entries(report.explained).map(([rule, count]) => [`explained: ${rule}`, count] as const),
+    ['explained (may be)', `${explainedCount(report)} (${Math.floor(mostExplained(report))})`],
+    ...Object.entries(report.explained).map(([rule, count]) => [`  ${rule}`, count] as const),
     ['lost', wrong.lost],
     ['double', wrong.double],
     ['unexplained', wrong.unexplained],
