@@ -3,7 +3,7 @@ import type { Timers } from '../domain/clock.ts';
 import { watchPace } from './pace.ts';
 
 export interface LingerOptions {
-  /** Of a body that nobody reads, so much is taken and thrown away before the connection is cut. */
+  /** Of a body that nobody reads, so much, and what comes in a second, is thrown away before the connection is cut. */
   readonly maxBytes: number;
   readonly stallMs: number;
   readonly timers: Timers;
@@ -21,14 +21,24 @@ export function lingerAfterAnswers(server: Server, options: LingerOptions): void
   });
 }
 
+const looksEveryMs = 1_000;
+
 function discardRest(request: IncomingMessage, { maxBytes, stallMs, timers }: LingerOptions): void {
-  let discarded = 0;
-  const cut = () => request.socket.destroy();
-  const forget = watchPace({ movedBytes: () => discarded, stallMs, timers, onStall: cut });
-  request.on('data', (chunk: Buffer) => {
-    discarded += chunk.length;
-    if (discarded > maxBytes) cut();
-  });
+  const { socket } = request;
+  const atFirst = socket.bytesRead;
+  // Node throws the rest of an answered request away without an event of it: the socket alone tells how much came.
+  const discarded = () => socket.bytesRead - atFirst;
+  const cut = () => socket.destroy();
+  const forgetPace = watchPace({ movedBytes: discarded, stallMs, timers, onStall: cut });
+  const look = () => {
+    if (discarded() > maxBytes) cut();
+    else forgetLook = timers.after(looksEveryMs, look);
+  };
+  let forgetLook = timers.after(looksEveryMs, look);
+  const forget = () => {
+    forgetPace();
+    forgetLook();
+  };
   request.once('end', forget);
   request.once('close', forget);
 }
