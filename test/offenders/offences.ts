@@ -122,12 +122,30 @@ const chunkedPiece = Buffer.concat([
   Buffer.from('\r\n'),
 ]);
 
+/** Less than a client may stand still. */
+const mostTogetherMs = 3_000;
+
+export interface LargeBodies {
+  readonly bytes: number;
+  readonly manner: BodyManner;
+  /** So many have sent all but the end of their bodies before any of them sends that. */
+  readonly atOnce?: number;
+}
+
 /** Bodies that are larger than any that is taken, or together more than is held. */
 export async function largeBodies(
   { url, apiKey }: Site,
   count: number,
-  { bytes, manner }: { readonly bytes: number; readonly manner: BodyManner },
+  { bytes, manner, atOnce = 1 }: LargeBodies,
 ): Promise<Tally> {
+  const together = Promise.withResolvers<void>();
+  let arrived = 0;
+  const arrive = () => {
+    arrived++;
+    if (arrived >= Math.min(atOnce, count)) together.resolve();
+    // One that was cut never arrives.
+    return Promise.race([together.promise, sleep(mostTogetherMs)]);
+  };
   const outcomes = await crowd(count, async () => {
     const client = await connectTo(url);
     const length: Record<string, string> =
@@ -135,7 +153,8 @@ export async function largeBodies(
     const expect: Record<string, string> = manner === 'expecting' ? { expect: '100-continue' } : {};
     const sent = manner === 'unknown' ? 'tg_unknown' : apiKey;
     client.socket.write(headOf({ apiKey: sent, headers: { ...length, ...expect } }));
-    if (manner !== 'expecting') await pour(client, bytes, manner === 'chunked' ? chunkedPiece : piece);
+    if (manner !== 'expecting')
+      await pour(client, bytes, manner === 'chunked' ? chunkedPiece : piece, arrive);
     const outcome = await outcomeOf(client, 60_000);
     client.socket.destroy();
     return outcome;
@@ -143,10 +162,19 @@ export async function largeBodies(
   return tallyOf(outcomes);
 }
 
-/** Like a client that reads only once it has sent everything. */
-async function pour({ socket }: RawClient, bytes: number, each: Buffer): Promise<void> {
+/**
+ * Like a client that reads only once it has sent everything.
+ * @param beforeEnd what it waits for before its last piece
+ */
+async function pour(
+  { socket }: RawClient,
+  bytes: number,
+  each: Buffer,
+  beforeEnd: () => Promise<void>,
+): Promise<void> {
   socket.pause();
   for (let sent = 0; sent < bytes && socket.writable; sent += pieceBytes) {
+    if (sent + pieceBytes >= bytes) await beforeEnd();
     if (socket.write(each)) continue;
     await new Promise<void>((resolve) => {
       const go = () => {

@@ -2,29 +2,32 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { residentMiB } from './bystander.ts';
-import { type Finding, play, scenarios } from './scenarios.ts';
-import { buildStage } from './stage.ts';
+import { askedOrExit, exitWithUsage } from '../support/command-line.ts';
+import { type Finding, play, type Scenario, scenarios } from './scenarios.ts';
+import { type BuiltStage, buildStage } from './stage.ts';
 
-// npm run offenders -- --streams 5000 --non-readers 500 --bodies 100: what each kind of offender costs.
+// What each kind of offender costs, each before a gateway process of its own: what one left behind would hide what
+// the next one takes.
 
-const { values } = parseArgs({
-  options: {
-    streams: { type: 'string', default: '5000' },
-    'non-readers': { type: 'string', default: '500' },
-    bodies: { type: 'string', default: '100' },
-    'idle-seconds': { type: 'string', default: '60' },
-    'stall-seconds': { type: 'string', default: '20' },
-    only: { type: 'string', default: '' },
+const usage =
+  'npm run offenders -- [--streams 5000] [--non-readers 500] [--bodies 100] [--idle-seconds 60] ' +
+  '[--stall-seconds 20] [--only "idle streams"]';
+const { numbers, words } = askedOrExit(usage, {
+  numbers: {
+    streams: { byDefault: 5000, least: 1 },
+    'non-readers': { byDefault: 500, least: 1 },
+    bodies: { byDefault: 100, least: 1 },
+    'idle-seconds': { byDefault: 60, least: 1 },
+    'stall-seconds': { byDefault: 20, least: 1 },
   },
+  words: { only: '' },
 });
 const scale = {
-  idleStreams: Number(values.streams),
-  idleMs: Number(values['idle-seconds']) * 1000,
-  nonReaders: Number(values['non-readers']),
+  idleStreams: numbers.streams,
+  idleMs: numbers['idle-seconds'] * 1000,
+  nonReaders: numbers['non-readers'],
   largeAnswers: 50,
-  largeBodies: Number(values.bodies),
+  largeBodies: numbers.bodies,
   floods: 500,
   slowRequests: 500,
 };
@@ -42,10 +45,11 @@ function refuseTooFewFiles(): void {
 }
 
 function line(finding: Finding): string {
-  const { name, tally, watched, grownMiB, permittedMiB, violations } = finding;
+  const { name, tally, watched, beforeMiB, grownMiB, permittedMiB, violations } = finding;
   const { served, slowestMs, mostMiB, endMiB } = watched;
   const answers = Object.entries(tally).map(([outcome, count]) => `${count} × ${outcome}`);
   const figures = [
+    beforeMiB.toFixed(0),
     `+${grownMiB.toFixed(0)} (${permittedMiB.toFixed(0)})`,
     mostMiB.toFixed(0),
     endMiB.toFixed(0),
@@ -54,22 +58,41 @@ function line(finding: Finding): string {
   return `| ${[name, answers.join(', '), ...figures, violations.length === 0 ? 'holds' : 'VIOLATED'].join(' | ')} |`;
 }
 
-refuseTooFewFiles();
-const dataDir = await mkdtemp(join(tmpdir(), 'tollgate-offenders-'));
-const stage = await buildStage({ scale, stallSeconds: Number(values['stall-seconds']), dataDir });
-const violations: string[] = [];
-try {
-  console.info(`the gateway has ${(await residentMiB(stage.pid)).toFixed(0)} MiB before anything happens\n`);
-  console.info('| offender | answers | grew by (may), MiB | most | end | bystander served | |');
-  console.info('| --- | --- | --- | --- | --- | --- | --- |');
-  for (const scenario of scenarios.filter(({ name }) => name.includes(values.only))) {
-    const finding = await play(scenario, stage);
-    console.info(line(finding));
-    violations.push(...finding.violations.map((violation) => `${finding.name}: ${violation}`));
+/** Together in one process: what needs what the one before has left open. */
+function chains(): readonly (readonly Scenario[])[] {
+  const all: Scenario[][] = [];
+  for (const scenario of scenarios) {
+    if (scenario.followsOn && all.length > 0) all.at(-1)?.push(scenario);
+    else all.push([scenario]);
   }
-} finally {
-  await stage.stop();
-  await rm(dataDir, { recursive: true, force: true });
+  return all.filter((chain) => chain.some(({ name }) => name.includes(words.only)));
+}
+
+async function onStage(work: (stage: BuiltStage) => Promise<void>): Promise<void> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'tollgate-offenders-'));
+  const stage = await buildStage({ scale, stallSeconds: numbers['stall-seconds'], dataDir });
+  try {
+    await work(stage);
+  } finally {
+    await stage.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+refuseTooFewFiles();
+const asked = chains();
+if (asked.length === 0) exitWithUsage(usage, `there is no offender "${words.only}"`);
+const violations: string[] = [];
+console.info('| offender | answers | before, MiB | grew by (may) | most | end | bystander served | |');
+console.info('| --- | --- | --- | --- | --- | --- | --- | --- |');
+for (const chain of asked) {
+  await onStage(async (stage) => {
+    for (const scenario of chain) {
+      const finding = await play(scenario, stage);
+      console.info(line(finding));
+      violations.push(...finding.violations.map((violation) => `${finding.name}: ${violation}`));
+    }
+  });
 }
 for (const violation of violations) console.error(violation);
 console.info(violations.length === 0 ? '\neverything holds' : `\n${violations.length} violations`);

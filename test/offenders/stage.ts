@@ -1,5 +1,12 @@
-import { addModel, addTenant, startGateway, type TestGateway } from '../support/gateway.ts';
+import {
+  addModel,
+  addTenant,
+  settledTransactionsOf,
+  startGateway,
+  type TestGateway,
+} from '../support/gateway.ts';
 import { type SlowProvider, slowModels, startSlowProvider } from '../support/slow-provider.ts';
+import { idleStreams } from './offences.ts';
 import type { Scale, Stage } from './scenarios.ts';
 
 export interface StageOptions {
@@ -19,6 +26,7 @@ export interface BuiltStage extends Stage {
 
 /** So much money that no hold of a crowd is in its way. */
 const balance = '10000000';
+const firstStreams = 5;
 
 /** A gateway before a provider for crowds, with two tenants. */
 export async function buildStage({ scale, stallSeconds, env, dataDir }: StageOptions): Promise<BuiltStage> {
@@ -31,12 +39,16 @@ export async function buildStage({ scale, stallSeconds, env, dataDir }: StageOpt
   for (const model of Object.keys(slowModels)) await addModel(gateway, model, { baseUrl: provider.url });
   const offender = await addTenant(gateway, { balance });
   const bystander = await addTenant(gateway, { balance });
+  const honest = { url: gateway.url, apiKey: bystander.apiKey };
+  // What a process loads for its first requests is no offender's.
+  (await idleStreams(honest, firstStreams)).letGo();
+  await settledTransactionsOf(gateway, bystander.id);
   return {
     gateway,
     provider,
     tenantId: offender.id,
     site: { url: gateway.url, apiKey: offender.apiKey },
-    bystander: { url: gateway.url, apiKey: bystander.apiKey },
+    bystander: honest,
     pid: gateway.process.pid ?? 0,
     stallMs: stallSeconds * 1000,
     scale,
