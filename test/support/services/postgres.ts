@@ -176,7 +176,9 @@ async function runPostgres({
     crash: () => end(),
     kill: async () => {
       frozen.clear();
-      for (const pid of await processesOf(server.pid)) signal(pid, 'SIGKILL');
+      // While it stands still it starts no session that would outlive it.
+      signal(server.pid, 'SIGSTOP');
+      for (const pid of await childrenOf(server.pid)) signal(pid, 'SIGKILL');
       await server.end('SIGKILL');
     },
     restart: async () => {
@@ -184,7 +186,10 @@ async function runPostgres({
       server = await start();
     },
     freeze: async () => {
-      for (const pid of await processesOf(server.pid)) {
+      frozen.add(server.pid);
+      // First: what it starts meanwhile would go on.
+      signal(server.pid, 'SIGSTOP');
+      for (const pid of await childrenOf(server.pid)) {
         frozen.add(pid);
         signal(pid, 'SIGSTOP');
       }
