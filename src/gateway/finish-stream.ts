@@ -17,23 +17,46 @@ export async function finishStream(
   response: UpstreamResponse,
   options: ExchangeOptions,
 ): Promise<Refusal | null> {
-  const { dialect, request, client, forwarded, open } = exchange;
+  const { dialect, request, forwarded } = exchange;
   const follower = dialect.followStream({
     quirks: forwarded.target.upstream.quirks,
     request,
     contentType: contentTypeOf(response),
   });
   const start = () => startAnswer(exchange, response, {});
-  const relayed = await deliver(exchange, { response, follower, start }, options);
+  const delivery = new StreamDelivery({ exchange, follower, cover: coverOf(exchange, options) }, options);
+  try {
+    const relayed = await deliver(exchange, { response, follower, delivery, start }, options);
+    return await close(exchange, relayed, { follower, delivery, start }, options);
+  } finally {
+    delivery.end();
+  }
+}
+
+interface Delivered {
+  readonly follower: StreamFollower;
+  readonly delivery: StreamDelivery;
+  start(): void;
+}
+
+/** Commits what was delivered, or voids what was not, and ends the answer. */
+async function close(
+  exchange: Exchange,
+  relayed: Relayed,
+  { follower, delivery, start }: Delivered,
+  options: ExchangeOptions,
+): Promise<Refusal | null> {
+  const { client, open } = exchange;
   const { outcome, complete, heldBack, started, ended, fault } = relayed;
   if (fault !== null) options.observer.fault('relaying a stream', fault, open.traceId);
   const reading = ended === null ? follower.reading() : ended.delivered;
   if (reading === null || isUnbegun(reading, outcome)) {
     const refused = ended?.refused ?? null;
+    delivery.end();
     return await finishUnbegun(exchange, outcome, { follower, heldBack, started, start, refused }, options);
   }
   const end = endOf(relayed, reading);
-  const refused = await settleCovered(exchange, end, options);
+  const refused = await settleCovered(exchange, end, delivery, options);
   if (client.gone.aborted) return null;
   if (!started) start();
   const why = refused ?? ended?.refused ?? whyBroken(outcome);
@@ -47,20 +70,17 @@ function whyBroken(outcome: Outcome): Refusal {
   return outcome === 'timeout' ? stalled : brokenOff;
 }
 
-interface Delivering {
+interface Delivering extends Delivered {
   readonly response: UpstreamResponse;
-  readonly follower: StreamFollower;
-  start(): void;
 }
 
-/** Passes it on, with checkpoints from its first byte to its end. */
+/** Passes it on, with checkpoints from its first byte until it is closed. */
 async function deliver(
   exchange: Exchange,
-  { response, follower, start }: Delivering,
+  { response, follower, delivery, start }: Delivering,
   options: ExchangeOptions,
 ): Promise<Relayed> {
   const { client, signal } = exchange;
-  const delivery = new StreamDelivery({ exchange, follower, cover: coverOf(exchange, options) }, options);
   const begin = () => {
     start();
     delivery.begin();
@@ -68,7 +88,7 @@ async function deliver(
   const { cover, mayDeliver } = delivery;
   const passing = { cover, mayDeliver, clock: options.clock, start: begin };
   const relayed = await relayStream({ response, follower, client, signal, ...passing });
-  delivery.end();
+  delivery.isOver();
   return relayed;
 }
 
@@ -108,12 +128,14 @@ function endOf({ outcome, complete, ended }: Relayed, reading: StreamReading): E
 async function settleCovered(
   exchange: Exchange,
   end: Ending,
+  delivery: StreamDelivery,
   options: ExchangeOptions,
 ): Promise<Refusal | null> {
   const { hold, forwarded, client } = exchange;
   const priced = await price(exchange, end, options);
   if (end.complete) options.hiddenOutput.learn(forwarded.target.route.upstreamModel, end.reading);
   const refused = end.complete ? await hold.cover(priced.charged.amount) : null;
+  delivery.end();
   if (refused === null) {
     return undelivered(await commitPriced(exchange, priced, options), exchange, options);
   }

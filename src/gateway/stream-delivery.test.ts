@@ -185,6 +185,33 @@ describe('checkpoints', () => {
     expect(written).toEqual([]);
   });
 
+  it('go on while what a stream costs in the end is still to be covered', async () => {
+    const { ledger, written } = watched();
+    const covered = Promise.withResolvers<void>();
+    const { hotState } = given.parts;
+    const slow: Partial<PipelineOptions> = {
+      hotState: {
+        ...hotState,
+        extend: async (extension) => {
+          await covered.promise;
+          return await hotState.extend(extension);
+        },
+      },
+      overdraft: { streams: true, answers: false },
+    };
+    // Its reasoning shows only in its final usage.
+    const directives = 'tokens=20&reasoning=3000&reasoning_field=hidden';
+    const { served } = ask(directives, { stream: true }, { clock, ledger, ...slow });
+    await until(() => written.length > 0);
+    const output = written[0]?.checkpoint.closing.metered.usage.output ?? 0;
+    expect(output).toBeGreaterThan(10);
+    expect(output).toBeLessThanOrEqual(20);
+    expect(written[0]?.checkpoint.closing.metered.usage.reasoning).toBeUndefined();
+    covered.resolve();
+    await served;
+    expect(client.text).toContain('[DONE]');
+  });
+
   it('of a stream that rests are not written again', async () => {
     const { ledger, written } = watched();
     const { pipeline, served } = ask('tokens=4000&fault=stall&after=20', { stream: true }, { clock, ledger });

@@ -30,6 +30,7 @@ export class StreamDelivery {
   /** What was taken before that, when it was looked at. */
   #covered: StreamReading | null = null;
   #isClosed = false;
+  #isOver = false;
   #unfollow: () => void = () => {};
 
   constructor(given: StreamDeliveryOptions, options: ExchangeOptions) {
@@ -62,6 +63,11 @@ export class StreamDelivery {
     });
   }
 
+  /** Everything is delivered but its closing event, and what it costs is still to be found and covered. */
+  isOver(): void {
+    this.#isOver = true;
+  }
+
   /** No checkpoint any more: it is being closed. */
   end(): void {
     this.#unfollow();
@@ -92,7 +98,9 @@ export class StreamDelivery {
     const read = this.#isDeciding ? this.#covered : follower.reading();
     // Comments and the like: broken off here it would be a void.
     if (read === null || (!read.begun && read.usage === null)) return null;
-    const reading = { ...read, error: 'the gateway died' };
+    // A final usage may tell of reasoning that was never seen, and that isn't covered yet.
+    const final = this.#isOver ? { usage: null, otherModels: [] } : {};
+    const reading = { ...read, ...final, error: 'the gateway died' };
     const options = { ...this.#options, tokenizer: this.#counter };
     const priced = await price(exchange, { outcome: 'gateway_died', reading, complete: false }, options);
     const { tenantId, traceId, transactionId, apiKeyId: _, ...closing } = closingOf(exchange, priced);

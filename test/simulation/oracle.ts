@@ -79,7 +79,8 @@ export function expectedCharge(
     Math.min(delivered, reported?.output ?? delivered),
     tenant,
   );
-  const generated = isOrphan ? deliveredTokens(served, null) : received;
+  // For who left, a route may have read on: what came until then is what was generated.
+  const generated = isOrphan && !hasLeft ? deliveredTokens(served, null) : received;
   const most = priceOf(
     Math.max(prompt, reported?.input ?? prompt),
     Math.max(generated, reported?.output ?? 0),
