@@ -16,8 +16,8 @@ export type Rewrite = (statement: string) => string;
 const nameOf: ReadonlyMap<string, string> = new Map(
   Object.entries({ ...readStatements(), ...readInstanceStatements() }).map(([name, text]) => [text, name]),
 );
-/** Those that a group commit sends, one after the other in a lane. */
-const ofLanes: ReadonlySet<string> = new Set([...commands, 'post']);
+/** Those that a group commit sends, one after the other in a lane; it looks up what a batch did not write. */
+const ofLanes: ReadonlySet<string> = new Set([...commands, 'post', 'findByTrace']);
 
 /** Those that write nothing of what is money. */
 const ofNoMoney: ReadonlySet<string> = new Set([

@@ -79,14 +79,18 @@ export function expectedCharge(
     Math.min(delivered, reported?.output ?? delivered),
     tenant,
   );
-  // For who left, a route may have read on: what came until then is what was generated.
-  const generated = isOrphan && !hasLeft ? deliveredTokens(served, null) : received;
+  const generated = generatedTokens(served, received, isOrphan && !hasLeft);
   const most = priceOf(
     Math.max(prompt, reported?.input ?? prompt),
     Math.max(generated, reported?.output ?? 0),
     tenant,
   );
   return { least, most, why: broken === null ? 'broken off' : 'settled by another' };
+}
+
+/** For who left, a route may have read on: what came until then is what was generated. */
+function generatedTokens(served: readonly Attempt[], received: number, isOfDelivered: boolean): number {
+  return isOfDelivered ? deliveredTokens(served, null) : received;
 }
 
 function isAnswered({ script, begun }: Exchange): boolean {
