@@ -85,8 +85,8 @@ async function deliver(
     start();
     delivery.begin();
   };
-  const { cover, mayDeliver } = delivery;
-  const passing = { cover, mayDeliver, clock: options.clock, start: begin };
+  const { cover, mayDeliver, onSent } = delivery;
+  const passing = { cover, mayDeliver, onSent, clock: options.clock, start: begin };
   const relayed = await relayStream({ response, follower, client, signal, ...passing });
   delivery.isOver();
   return relayed;

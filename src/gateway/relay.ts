@@ -15,6 +15,8 @@ export interface Relaying {
   readonly signal: AbortSignal;
   readonly clock: Timers;
   readonly mayDeliver: PassageOptions['mayDeliver'];
+  /** Told each time that the client was sent something, whether it reads it or not. */
+  readonly onSent?: () => void;
   /** Sends the head; called once, right before the first byte. */
   start(): void;
 }
@@ -44,7 +46,7 @@ const maxTrailingBytes = 64 * 1024;
 
 /** Passes a stream on as it arrives, and holds back what would make the client take it as complete. */
 export async function relayStream(relaying: Relaying): Promise<Relayed> {
-  const { response, follower, cover, client, signal, clock, mayDeliver, start } = relaying;
+  const { response, follower, cover, client, signal, clock, mayDeliver, onSent, start } = relaying;
   let started = false;
   const cancelled = aborted(signal);
   const send = async (bytes: readonly Buffer[]) => {
@@ -54,6 +56,7 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
     const written = client.write(
       bytes.length === 1 && bytes[0] !== undefined ? bytes[0] : Buffer.concat(bytes),
     );
+    onSent?.();
     // Not reading on is what slows upstream down to the client's pace.
     if (!written) await Promise.race([client.drained(), cancelled]);
   };

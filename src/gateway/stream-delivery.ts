@@ -29,6 +29,8 @@ export class StreamDelivery {
   #isDeciding = false;
   /** What was taken before that, when it was looked at. */
   #covered: StreamReading | null = null;
+  /** May be delivered; a client that doesn't read has not been sent it yet. */
+  #decided: StreamReading | null = null;
   #isClosed = false;
   #isOver = false;
   #unfollow: () => void = () => {};
@@ -40,7 +42,10 @@ export class StreamDelivery {
   }
 
   readonly cover: StreamCover = {
-    passes: (bytes) => this.#given.cover.passes(bytes),
+    passes: (bytes) => {
+      this.#goOn();
+      return this.#given.cover.passes(bytes);
+    },
     look: (reading) => this.#look(reading),
   };
 
@@ -50,6 +55,8 @@ export class StreamDelivery {
     if (this.#isClosed) return Promise.resolve(closedByAnother);
     return this.#options.lease.isValid(owner) ? null : this.#renewed();
   };
+
+  readonly onSent = (): void => this.#goOn();
 
   /** The first byte was sent. */
   begin(): void {
@@ -65,6 +72,7 @@ export class StreamDelivery {
 
   /** Everything is delivered but its closing event, and what it costs is still to be found and covered. */
   isOver(): void {
+    this.#goOn();
     this.#isOver = true;
   }
 
@@ -73,12 +81,21 @@ export class StreamDelivery {
     this.#unfollow();
   }
 
+  /** The client was sent what was decided, and what comes next is looked at only then. */
+  #goOn(): void {
+    if (this.#decided === null) return;
+    this.#covered = this.#decided;
+    this.#decided = null;
+    this.#isDeciding = false;
+  }
+
   async #renewed(): Promise<Refusal | null> {
     const { owner } = this.#given.exchange.open;
     return (await this.#options.lease.renewed(owner, renewWithinMs)) ? null : lostTouch;
   }
 
   #look(reading: StreamReading): Promise<Refusal | null> | null {
+    this.#goOn();
     const decision = this.#given.cover.look(reading);
     if (decision === null) {
       this.#covered = reading;
@@ -87,8 +104,7 @@ export class StreamDelivery {
     this.#isDeciding = true;
     return decision.then((refused) => {
       // A refused event is never delivered, and what comes next closes the stream.
-      this.#isDeciding = refused !== null;
-      if (refused === null) this.#covered = reading;
+      if (refused === null) this.#decided = reading;
       return refused;
     });
   }
