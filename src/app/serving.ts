@@ -1,6 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AdminCall } from '../admin/admin-call.ts';
 import { createAdminCalls } from '../admin/admin-calls.ts';
@@ -13,7 +12,7 @@ import type { Config } from '../config.ts';
 import { dialects } from '../dialects/dialects.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
 import { ByteBudget } from '../domain/byte-budget.ts';
-import { systemClock } from '../domain/clock.ts';
+import { systemClock, within } from '../domain/clock.ts';
 import { createPipeline, type Pipeline } from '../gateway/pipeline.ts';
 import type { AdminPlaneOptions } from '../http/admin-plane.ts';
 import type { DataPlaneBounds } from '../http/data-plane.ts';
@@ -267,8 +266,12 @@ async function drain(server: GatewayServer, pipeline: Pipeline, options: DrainOp
   const inTime = await server.drain(pipeline, drainMs);
   if (!inTime)
     log.warn({ in_flight: pipeline.inFlight }, 'the drain is over: what still ran was cut and is charged');
-  const settled = await Promise.race([pipeline.idle().then(() => true), sleep(lastSettlementMs, false)]);
-  if (!settled) {
+  const settled = await within(
+    systemClock,
+    pipeline.idle().then(() => true),
+    lastSettlementMs,
+  );
+  if (settled === null) {
     log.error(
       { in_flight: pipeline.inFlight },
       'ending with requests that are not settled: they stay PENDING',

@@ -1,6 +1,7 @@
 import { type Clock, sleep, type Timers, within } from '../domain/clock.ts';
 import type { InstanceId } from '../domain/ids.ts';
 import type { GatewayInstance, Instances, Lease } from '../ledger/instances.ts';
+import { toldOnce } from './told-once.ts';
 
 export interface HeartbeatOptions {
   readonly instances: Pick<Instances, 'beat' | 'end'>;
@@ -50,11 +51,12 @@ class BeatingHeart implements Heartbeat {
   #beating: Promise<void> | null = null;
   #forget: () => void = () => {};
   #isClosed = false;
-  #isFailing = false;
+  readonly #told: (beat: Promise<void>) => Promise<void>;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
     this.#owner = options.newId() as InstanceId;
+    this.#told = toldOnce('saying that this process lives', options.onFault);
   }
 
   get owner(): InstanceId {
@@ -92,12 +94,7 @@ class BeatingHeart implements Heartbeat {
   goOn(): void {
     if (this.#isClosed) return;
     this.#forget = this.#options.clock.after(beatEveryMs, () => {
-      this.beat()
-        .then(
-          () => this.#tell(null),
-          (error) => this.#tell(error),
-        )
-        .finally(() => this.goOn());
+      this.#told(this.beat()).finally(() => this.goOn());
     });
   }
 
@@ -123,11 +120,5 @@ class BeatingHeart implements Heartbeat {
       this.#validUntilMs = Number.NEGATIVE_INFINITY;
       this.#owner = newId() as InstanceId;
     }
-  }
-
-  /** Once until it goes well again. */
-  #tell(error: unknown): void {
-    if (error !== null && !this.#isFailing) this.#options.onFault('saying that this process lives', error);
-    this.#isFailing = error !== null;
   }
 }

@@ -5,6 +5,7 @@ import type { Instances, KnownInstance, Orphan, OrphanSearch } from '../ledger/i
 import type { Commit, Void } from '../ledger/ledger.ts';
 import { BeatWatch } from './beat-watch.ts';
 import { goneAfterMs } from './heartbeat.ts';
+import { toldOnce } from './told-once.ts';
 
 /** Closes in the ledger, then in hot state; each is tried until it is in. */
 export interface OrphanSettlements {
@@ -66,11 +67,12 @@ class Watch implements OrphanWatch {
   #looking: Promise<void> = Promise.resolve();
   #forget: () => void = () => {};
   #isClosed = false;
-  #isFailing = false;
+  readonly #told: (look: Promise<void>) => Promise<void>;
   #expiredAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: OrphansOptions) {
     this.#options = options;
+    this.#told = toldOnce('looking for orphans', options.onFault);
   }
 
   async settleDead(): Promise<void> {
@@ -85,12 +87,7 @@ class Watch implements OrphanWatch {
   start(): void {
     if (this.#isClosed) return;
     this.#forget = this.#options.clock.after(lookEveryMs, () => {
-      this.#looking = this.#look()
-        .then(
-          () => this.#tell(null),
-          (error) => this.#tell(error),
-        )
-        .finally(() => this.start());
+      this.#looking = this.#told(this.#look()).finally(() => this.start());
     });
   }
 
@@ -171,12 +168,6 @@ class Watch implements OrphanWatch {
     } catch (error) {
       onFault(`settling transaction ${ids.transactionId} of instance ${owner}`, error);
     }
-  }
-
-  /** Once until it goes well again. */
-  #tell(error: unknown): void {
-    if (error !== null && !this.#isFailing) this.#options.onFault('looking for orphans', error);
-    this.#isFailing = error !== null;
   }
 }
 

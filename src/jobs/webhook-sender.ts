@@ -3,6 +3,7 @@ import type { Clock } from '../domain/clock.ts';
 import type { ClaimedDelivery, Outbox } from '../outbox/outbox.ts';
 import { sign } from '../outbox/signature.ts';
 import type { UpstreamClient } from '../upstream/upstream.ts';
+import { toldOnce } from './told-once.ts';
 
 export interface WebhookSenderOptions {
   readonly outbox: Outbox;
@@ -88,19 +89,11 @@ export function startWebhookSender(options: WebhookSenderOptions): WebhookSender
   };
 
   // Told once until it goes well again: a ledger that is away is told of by others.
-  let failing = false;
+  const told = toldOnce('asking for events to deliver', onFault);
   const run = async () => {
     while (!closing.signal.aborted) {
       pause = new AbortController();
-      await round().then(
-        () => {
-          failing = false;
-        },
-        (error) => {
-          if (!failing) onFault('asking for events to deliver', error);
-          failing = true;
-        },
-      );
+      await told(round());
       const signal = AbortSignal.any([closing.signal, pause.signal]);
       await sleep(pollMs * (0.75 + 0.5 * random()), null, { signal }).catch(() => null);
     }

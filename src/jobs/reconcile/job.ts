@@ -3,6 +3,7 @@ import { zeroNano } from '../../domain/money.ts';
 import type { Upkeep } from '../../ledger/upkeep.ts';
 import type { ReconcileObserver, ReconcileReport } from '../../observability/observer.ts';
 import { pause } from '../pause.ts';
+import { toldOnce } from '../told-once.ts';
 import type { Reconciler, Scope } from './reconciler.ts';
 
 export interface ReconcileJobOptions {
@@ -33,7 +34,7 @@ export function startReconcileJob(options: ReconcileJobOptions): ReconcileJob {
   const { activeEveryMs = 60_000, allEveryMs = 3_600_000 } = options;
   const closing = new AbortController();
   const { signal } = closing;
-  let failing = false;
+  const told = toldOnce('comparing hot state with the ledger', onFault);
   let hasNamed = false;
   // A turn that failed is taken again: the next one may be an hour away.
   let owed: Scope | null = null;
@@ -58,15 +59,7 @@ export function startReconcileJob(options: ReconcileJobOptions): ReconcileJob {
       // Four times as often as it is anyone's turn: whoever died leaves no gap.
       await pause(timers, (activeEveryMs / 4) * (0.75 + 0.5 * random()), signal);
       if (signal.aborted) return;
-      await round().then(
-        () => {
-          failing = false;
-        },
-        (error) => {
-          if (!failing) onFault('comparing hot state with the ledger', error);
-          failing = true;
-        },
-      );
+      await told(round());
     }
   };
 
