@@ -1,5 +1,6 @@
 import { certainText } from '../domain/certain-text.ts';
 import type { Countable, Counted, Tokenizer } from '../tokenizer/tokenizer.ts';
+import { countedBefore, nothingCounted, uncounted } from './counted-texts.ts';
 
 /**
  * Counts the tokens of one stream again and again while it grows: the prompt once, and of what was generated only what
@@ -8,8 +9,7 @@ import type { Countable, Counted, Tokenizer } from '../tokenizer/tokenizer.ts';
 export class DeliveredCounter implements Pick<Tokenizer, 'count' | 'learn'> {
   readonly #tokenizer: Pick<Tokenizer, 'count'>;
   #input: Promise<number> | null = null;
-  /** How far each text is counted, and how many tokens that is. */
-  #counted: { readonly lengths: readonly number[]; readonly tokens: number } = { lengths: [], tokens: 0 };
+  #counted = nothingCounted;
 
   constructor(tokenizer: Pick<Tokenizer, 'count'>) {
     this.#tokenizer = tokenizer;
@@ -31,26 +31,15 @@ export class DeliveredCounter implements Pick<Tokenizer, 'count' | 'learn'> {
   }
 
   async #countOutput(model: string, { texts }: Countable): Promise<number> {
-    const { lengths, tokens } = this.#countedOf(texts);
-    const tails = texts.map((text, index) => text.slice(lengths[index] ?? 0));
+    const { tails, tokens } = uncounted(this.#counted, texts);
     // Each that has begun counts one for its last piece, which is counted anew with what comes.
     const open = tails.filter((tail) => tail !== '').length;
     if (open === 0) return tokens;
     const countable = { texts: tails, overhead: 0 };
     const counted = await this.#tokenizer.count(model, { side: 'output', countable, isCutOff: true });
     const kept = tokens + Math.max(0, counted - open);
-    this.#counted = {
-      lengths: tails.map((tail, index) => certainText(tail).length + (lengths[index] ?? 0)),
-      tokens: kept,
-    };
+    const rests = tails.map((tail) => tail.slice(certainText(tail).length));
+    this.#counted = countedBefore(texts, rests, kept);
     return kept + open;
-  }
-
-  /** Of nothing where these aren't the same texts, grown. */
-  #countedOf(texts: readonly string[]): { readonly lengths: readonly number[]; readonly tokens: number } {
-    const { lengths } = this.#counted;
-    const hasGrown =
-      texts.length === lengths.length && texts.every((text, index) => text.length >= (lengths[index] ?? 0));
-    return hasGrown ? this.#counted : { lengths: [], tokens: 0 };
   }
 }

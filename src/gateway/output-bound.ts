@@ -1,5 +1,6 @@
 import { certainText } from '../domain/certain-text.ts';
 import type { Countable } from '../tokenizer/tokenizer.ts';
+import { countedBefore, nothingCounted, uncounted } from './counted-texts.ts';
 
 /** A UTF-16 code unit is three bytes of UTF-8 at most, and no vocabulary has a token of less than a byte. */
 const bytesPerUnit = 3;
@@ -11,8 +12,7 @@ const bytesPerUnit = 3;
  */
 export class OutputBound {
   readonly #countTexts: (texts: readonly string[]) => Promise<number>;
-  /** How far each text is counted, and how many tokens that is. */
-  #counted: { readonly lengths: readonly number[]; readonly tokens: number } = { lengths: [], tokens: 0 };
+  #counted = nothingCounted;
   /** The tightest bound that is known, and for how much text. */
   #base = { length: 0, tokens: 0 };
 
@@ -24,20 +24,20 @@ export class OutputBound {
     const grown = lengthOf(texts) - this.#base.length;
     if (grown >= 0) return overhead + this.#base.tokens + grown * bytesPerUnit;
     // A provider took something back; what was counted of it says nothing any more.
-    this.#counted = { lengths: [], tokens: 0 };
+    this.#counted = nothingCounted;
     this.#base = { length: 0, tokens: 0 };
     return overhead + lengthOf(texts) * bytesPerUnit;
   }
 
   byBytes({ texts, overhead }: Countable): number {
-    const { tails, tokens } = this.#uncounted(texts);
+    const { tails, tokens } = uncounted(this.#counted, texts);
     this.#base = { length: lengthOf(texts), tokens: tokens + bytesOf(tails) };
     return overhead + this.#base.tokens;
   }
 
   /** How much of it was never counted. */
   uncountedBytes({ texts }: Countable): number {
-    return bytesOf(this.#uncounted(texts).tails);
+    return bytesOf(uncounted(this.#counted, texts).tails);
   }
 
   /**
@@ -45,25 +45,12 @@ export class OutputBound {
    * into tokens: counts of parts that end elsewhere may add up to less than the whole.
    */
   async count({ texts }: Countable): Promise<void> {
-    const { tails, tokens } = this.#uncounted(texts);
+    const { tails, tokens } = uncounted(this.#counted, texts);
     const certain = tails.map(certainText);
     const counted = tokens + (await this.#countTexts(certain));
     const rests = tails.map((tail, index) => tail.slice(certain[index]?.length ?? 0));
-    this.#counted = {
-      lengths: texts.map((text, index) => text.length - (rests[index]?.length ?? 0)),
-      tokens: counted,
-    };
+    this.#counted = countedBefore(texts, rests, counted);
     this.#base = { length: lengthOf(texts), tokens: counted + bytesOf(rests) };
-  }
-
-  /** What came behind the texts that are counted; all, where a text has come between them or is shorter. */
-  #uncounted(texts: readonly string[]): { readonly tails: readonly string[]; readonly tokens: number } {
-    const { lengths, tokens } = this.#counted;
-    const goesOn =
-      texts.length === lengths.length && texts.every((text, index) => text.length >= (lengths[index] ?? 0));
-    return goesOn
-      ? { tails: texts.map((text, index) => text.slice(lengths[index])), tokens }
-      : { tails: texts, tokens: 0 };
   }
 }
 
