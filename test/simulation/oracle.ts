@@ -15,6 +15,8 @@ export interface Expected {
 
 /** Of a stream that is settled by others, what was delivered in this last time may be missing from its charge. */
 const checkpointMs = 5_300;
+/** The last piece of a text that broke off counts one, and is a sign and a blank at most. */
+const openTokens = 1;
 /** A stream that was delivered for so long has a checkpoint. */
 const firstCheckpointMs = 1_800;
 
@@ -76,7 +78,7 @@ export function expectedCharge(
   );
   const least = priceOf(
     Math.min(prompt, reported?.input ?? prompt),
-    Math.min(delivered, reported?.output ?? delivered),
+    Math.min(Math.max(0, delivered - openTokens), reported?.output ?? delivered),
     tenant,
   );
   const generated = generatedTokens(served, received, isOrphan && !hasLeft);
