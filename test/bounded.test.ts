@@ -18,7 +18,7 @@ const scale = {
   floods: 50,
   slowRequests: 50,
 };
-/** Of what the crowds take when they come again, the process has kept the room; the rest is garbage of the moment. */
+/** Garbage of the moment comes and goes; what the process has at least while the crowds are there would be kept. */
 const mostGrowthAgainMiB = 100;
 /** Those that make the process hold something, and that don't take a minute. */
 const comingAgain = scenarios.filter(({ name }) => /streams|bodies|answer/.test(name));
@@ -41,12 +41,15 @@ describe('offenders are told what they did wrong, cost a bounded memory, and kee
     });
   }
 
-  it('and when they all come again, the process does not grow again', { timeout: 240_000 }, async () => {
-    const beforeMiB = await residentMiB(stage.pid);
-    const violations: string[] = [];
-    for (const scenario of comingAgain) violations.push(...(await play(scenario, stage)).violations);
-    expect(violations).toEqual([]);
-    expect((await residentMiB(stage.pid)) - beforeMiB).toBeLessThan(mostGrowthAgainMiB);
+  it('and when they all come again, the process does not grow again', { timeout: 300_000 }, async () => {
+    const leastMiB: number[] = [];
+    for (let round = 0; round < 2; round++) {
+      const again = [];
+      for (const scenario of comingAgain) again.push(await play(scenario, stage));
+      expect(again.flatMap(({ violations }) => violations)).toEqual([]);
+      leastMiB.push(Math.min(...again.map(({ beforeMiB }) => beforeMiB)));
+    }
+    expect(leastMiB[1]! - leastMiB[0]!).toBeLessThan(mostGrowthAgainMiB);
   });
 
   it('and afterwards nothing of them is open', async () => {
