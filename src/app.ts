@@ -2,11 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { lastSettlementMs, openServing, type Serving, urlAt } from './app/serving.ts';
 import { administrationOf, openStores, type Stores } from './app/stores.ts';
+import { openMetricsServer, openWatch } from './app/watch.ts';
 import { createCatalogAnnouncer } from './catalog/redis-invalidation.ts';
 import type { Config } from './config.ts';
 import type { Fault } from './domain/errors.ts';
+import type { MetricsServer } from './http/metrics-server.ts';
 import { type LedgerAddress, openMigratedDriver } from './ledger/drivers/open-driver.ts';
 import { schemaVersion } from './ledger/migrations/migrations.ts';
+import { WorkerMetrics } from './observability/metrics/worker-metrics.ts';
 import { type Simulator, startSimulator } from './simulator/simulator.ts';
 import { type SetUp, setUpOnce } from './start/set-up.ts';
 import { welcome } from './start/welcome.ts';
@@ -45,14 +48,17 @@ export function startApp(options: AppOptions): Promise<GreetingApp> {
   return opened(async (undo) => {
     const { config } = options;
     const log = openLog(config, undo);
-    const stores = await openStores({ config, log, migrates: true }, undo);
+    const watch = openWatch(config, log);
+    const text = async () => (await watch.metrics?.text()) ?? '';
+    const metrics = await openMetricsServer(config, { text, log }, undo);
+    const stores = await openStores({ config, watch, migrates: true }, undo);
     const simulator = await openSimulator(config, undo);
     // Before anything is made that is shown only once: a port that is taken must not cost it.
-    const serving = await openServing({ ...options, log }, stores, undo);
+    const serving = await openServing({ ...options, watch }, stores, undo);
     const made = await setUp(config, stores, { log, simulator });
     serving.catalogChanged();
     serving.accept();
-    const welcome = greet(config, { url: serving.url, made, log });
+    const welcome = greet(config, { url: serving.url, metrics, made, log });
     return { url: serving.url, welcome, close: () => undo.disposeAsync() };
   });
 }
@@ -65,8 +71,13 @@ export function startSupervisor(options: AppOptions): Promise<SupervisingApp> {
     const port = await claimPort(config);
     const once = new AsyncDisposableStack();
     undo.defer(() => once.disposeAsync());
-    const stores = await openStores({ config, log, migrates: true }, once);
+    // Its own ledger and hot state are closed once the workers serve: it has nothing to measure.
+    const watch = openWatch({ prometheus: null }, log);
+    const stores = await openStores({ config, watch, migrates: true }, once);
     const simulator = await openSimulator(config, undo);
+    const ofWorkers = new WorkerMetrics();
+    const text = () => ofWorkers.text(workers.living);
+    const metrics = await openMetricsServer(config, { text, log }, undo);
     const workers = openWorkers(config, { port, log }, undo);
     await workers.listening;
     const made = await setUp(config, stores, { log, simulator });
@@ -76,7 +87,7 @@ export function startSupervisor(options: AppOptions): Promise<SupervisingApp> {
     const url = urlAt(config.host, port);
     return {
       url,
-      welcome: greet(config, { url, made, log }),
+      welcome: greet(config, { url, metrics, made, log }),
       close: () => undo.disposeAsync(),
       failed: workers.failed,
       kill: () => workers.kill(),
@@ -88,9 +99,10 @@ export function startSupervisor(options: AppOptions): Promise<SupervisingApp> {
 export function startWorker(options: AppOptions, supervisor: Supervisor): Promise<App> {
   return opened(async (undo) => {
     const { config } = options;
-    const log = openLog(config, undo);
-    const stores = await openStores({ config, log, migrates: false }, undo);
-    const serving: Serving = await openServing({ ...options, log }, stores, undo);
+    const watch = openWatch(config, openLog(config, undo));
+    if (watch.metrics !== null) supervisor.giveMetrics(watch.metrics.values);
+    const stores = await openStores({ config, watch, migrates: false }, undo);
+    const serving: Serving = await openServing({ ...options, watch }, stores, undo);
     supervisor.accept.then(() => serving.accept());
     return { url: serving.url, close: () => undo.disposeAsync() };
   });
@@ -179,18 +191,17 @@ async function tellOtherMachines({ redis }: Stores, log: Logger): Promise<void> 
 
 interface Greeting {
   readonly url: string;
+  readonly metrics: MetricsServer | null;
   readonly made: SetUp;
   readonly log: Logger;
 }
 
 /** Returns the welcome; what only whoever runs it may want to know is logged. */
-function greet(config: Config, { url, made, log }: Greeting): string {
+function greet(config: Config, { url, metrics, made, log }: Greeting): string {
   for (const { title, left } of made.providers) {
     if (left.length > 0)
       log.info({ provider: title, models: left }, 'not served: the price book has no price');
   }
-  if (config.withoutEffect.length > 0) {
-    log.warn({ variables: config.withoutEffect }, 'set in the environment, and without effect yet');
-  }
-  return welcome({ ...made, url, adminTokenFromEnvironment: config.adminToken !== null });
+  const metricsUrl = metrics === null ? null : `${urlAt(config.host, metrics.port)}/metrics`;
+  return welcome({ ...made, url, metricsUrl, adminTokenFromEnvironment: config.adminToken !== null });
 }

@@ -24,7 +24,7 @@ describe('the environment', () => {
       drainMs: 30_000,
       logLevel: 'info',
       billing: { allowNegative: false, streamAllowNegative: true, blockOnInsufficient: true },
-      withoutEffect: [],
+      prometheus: { port: 9090, isAskedFor: false },
     });
   });
 
@@ -76,17 +76,20 @@ describe('the environment', () => {
     },
   );
 
-  it('tells which variables have no effect yet', () => {
-    expect(readConfig({ GEMINI_API_KEY: 'x', PROMETHEUS_PORT: '9090' }).withoutEffect).toEqual([
-      'PROMETHEUS_PORT',
-    ]);
+  it('has metrics on 9090 unless it is told otherwise, and knows whether somebody asked for them', () => {
+    const read = (environment: Record<string, string>) => readConfig(environment).prometheus;
+    expect(read({ PROMETHEUS_PORT: '9100' })).toEqual({ port: 9100, isAskedFor: true });
+    expect(read({ PROMETHEUS_ENABLED: 'true' })).toEqual({ port: 9090, isAskedFor: true });
+    expect(read({ PROMETHEUS_ENABLED: 'false', PROMETHEUS_PORT: '9100' })).toBeNull();
+    // What Kubernetes puts there for a service named "prometheus".
+    expect(read({ PROMETHEUS_PORT: 'tcp://10.0.0.9:9090' })).toEqual({ port: 9090, isAskedFor: false });
+    expect(() => read({ PROMETHEUS_PORT: '99999' })).toThrow(/^PROMETHEUS_PORT: /);
   });
 
   it('says of streams, and of what is none, whether they may cost more than there is', () => {
     const environment = { BILLING_ALLOW_NEGATIVE: 'true', BILLING_STREAM_ALLOW_NEGATIVE: 'false' };
     expect(readConfig(environment)).toMatchObject({
       billing: { allowNegative: true, streamAllowNegative: false, blockOnInsufficient: true },
-      withoutEffect: [],
     });
     expect(() => readConfig({ BILLING_ALLOW_NEGATIVE: 'sometimes' })).toThrow(/^BILLING_ALLOW_NEGATIVE: /);
   });

@@ -1,12 +1,7 @@
 import { z } from 'zod';
 import { type BoundsConfig, boundsOf, boundsProblems, boundsVariables } from './config/bounds.ts';
-import {
-  type RedisConfig,
-  redisOf,
-  redisProblems,
-  redisVariables,
-  withoutServiceLinks,
-} from './config/redis.ts';
+import { type RedisConfig, redisOf, redisProblems, redisVariables } from './config/redis.ts';
+import { withoutServiceLinks } from './config/service-links.ts';
 
 export interface ProviderConfig {
   readonly name: 'openai' | 'anthropic' | 'gemini';
@@ -48,8 +43,15 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   readonly logLevel: string;
   readonly billing: BillingConfig;
-  /** Variables that are set and have no effect yet. */
-  readonly withoutEffect: readonly string[];
+  /** Null: none are told. */
+  readonly prometheus: PrometheusConfig | null;
+}
+
+export interface PrometheusConfig {
+  /** Where the metrics are; 0 is any port that is free. */
+  readonly port: number;
+  /** Whether somebody has asked for them: a start that can't listen there fails then, and otherwise goes without. */
+  readonly isAskedFor: boolean;
 }
 
 /** What is wrong with the environment, a line each. */
@@ -96,9 +98,6 @@ const networks = z
     error: 'has to be networks in CIDR notation, separated by commas, such as 10.0.0.0/8,fd00::/8',
   });
 
-/** Variables of DESIGN.md section 7 that this version can't honour yet: told, not refused. */
-const withoutEffectYet = ['PROMETHEUS_ENABLED', 'PROMETHEUS_PORT'];
-
 const environmentSchema = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: wholeNumber(0, 65_535).default(8000),
@@ -122,6 +121,8 @@ const environmentSchema = z.object({
   BILLING_ALLOW_NEGATIVE: onOff.default(false),
   BILLING_STREAM_ALLOW_NEGATIVE: onOff.default(true),
   TRUSTED_PROXIES: networks,
+  PROMETHEUS_ENABLED: onOff.optional(),
+  PROMETHEUS_PORT: wholeNumber(0, 65_535).optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -160,10 +161,20 @@ export function readConfig(environment: Environment): Config {
       streamAllowNegative: data.BILLING_STREAM_ALLOW_NEGATIVE,
       blockOnInsufficient: data.BILLING_BLOCK_ON_INSUFFICIENT,
     },
-    withoutEffect: withoutEffectYet.filter((name) => present[name] !== undefined),
+    prometheus: prometheusOf(data),
   };
   refuseUnsharedWorkers(config);
   return config;
+}
+
+const usualPrometheusPort = 9090;
+
+function prometheusOf({
+  PROMETHEUS_ENABLED: enabled,
+  PROMETHEUS_PORT: port,
+}: z.output<typeof environmentSchema>): PrometheusConfig | null {
+  if (enabled === false) return null;
+  return { port: port ?? usualPrometheusPort, isAskedFor: enabled !== undefined || port !== undefined };
 }
 
 /** What one process alone has, several can't work with. */

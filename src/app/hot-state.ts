@@ -17,9 +17,10 @@ import { isMissingRight, requireWrites } from '../hot-state/redis/probe.ts';
 import { reasonOf } from '../hot-state/redis/reasons.ts';
 import { createRedisHotState } from '../hot-state/redis/redis.ts';
 import { readScriptTexts } from '../hot-state/redis/script-texts.ts';
-import { loadScripts, type RunScript } from '../hot-state/redis/scripts.ts';
+import { loadScripts, type RunScript, timedScripts } from '../hot-state/redis/scripts.ts';
 import { subscribeToRedis } from '../hot-state/redis/subscription.ts';
 import type { Part } from '../observability/health.ts';
+import type { Watch } from './watch.ts';
 
 /** What Redis is used for beside admission. */
 export interface SharedRedis {
@@ -37,12 +38,12 @@ export interface OpenHotState {
 /** @throws Fault HOT_STATE_UNAVAILABLE that says in its message why Redis can't be used */
 export async function openHotState(
   address: RedisConfig | null,
-  log: Logger,
+  { log, observer }: Watch,
   undo: AsyncDisposableStack,
 ): Promise<OpenHotState> {
   if (address === null) return { hotState: createMemoryHotState({ clock: systemClock }), redis: null };
   const client = await openRedis(address, log, undo);
-  const run = await loadOrExplain(client, address);
+  const run = timedScripts(await loadOrExplain(client, address), observer.scriptRun);
   await requireRights(client, address);
   const hotState = createRedisHotState({
     run,

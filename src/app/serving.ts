@@ -13,7 +13,7 @@ import { dialects } from '../dialects/dialects.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
 import { ByteBudget } from '../domain/byte-budget.ts';
 import { systemClock, within } from '../domain/clock.ts';
-import { createPipeline, type Pipeline } from '../gateway/pipeline.ts';
+import { createPipeline, type Pipeline, usualPendingTtlMs } from '../gateway/pipeline.ts';
 import type { AdminPlaneOptions } from '../http/admin-plane.ts';
 import type { DataPlaneBounds } from '../http/data-plane.ts';
 import type { HealthOptions } from '../http/health.ts';
@@ -22,8 +22,9 @@ import type { Heartbeat } from '../jobs/heartbeat.ts';
 import { startWebhookSender } from '../jobs/webhook-sender.ts';
 import { engineName } from '../ledger/drivers/open-driver.ts';
 import type { Lease } from '../ledger/instances.ts';
+import { openFigures } from '../ledger/open-figures.ts';
 import { createHealthReporter } from '../observability/health.ts';
-import { createLogObserver } from '../observability/log-observer.ts';
+import type { Queue, ScrapedSources } from '../observability/metrics/scraped-gauges.ts';
 import type { Observer } from '../observability/observer.ts';
 import { withBuiltInPrices } from '../prices/price-book.ts';
 import { createSqlFactorStore } from '../token-factors/sql-factor-store.ts';
@@ -35,12 +36,13 @@ import { missingOpenFiles } from './open-files.ts';
 import { openHeartbeat, openOrphanWatch } from './ownership.ts';
 import { openReconcile } from './reconcile.ts';
 import { administrationOf, type Stores } from './stores.ts';
+import type { Watch } from './watch.ts';
 
 export interface ServingOptions {
   readonly config: Config;
   /** Where a stored credential such as `env:OPENAI_API_KEY` is looked up. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly log: Logger;
+  readonly watch: Watch;
 }
 
 /** A process that listens. */
@@ -63,19 +65,24 @@ export async function openServing(
   stores: Stores,
   undo: AsyncDisposableStack,
 ): Promise<Serving> {
-  const { config, log } = options;
-  const observer = createLogObserver(log);
+  const { config, watch } = options;
+  const { log, observer } = watch;
   const heartbeat = await openHeartbeat({ config, stores, observer }, undo);
   const cached = cacheOf(stores, config);
   const invalidation = invalidationOf(cached, stores, observer);
   undo.defer(() => invalidation.close());
   const catalog = withBuiltInPrices(cached, systemClock);
   const tokenizer = await openTokenizer(stores, observer, undo);
-  const pipeline = openPipeline({ ...options, stores, lease: heartbeat, observer, catalog, tokenizer }, undo);
+  const answers = new ByteBudget(config.bounds.maxHeldBytes);
+  const parts = { ...options, stores, lease: heartbeat, observer, catalog, tokenizer, answers };
+  const pipeline = openPipeline(parts, undo);
   await openOrphanWatch({ config, stores, observer, heartbeat, pipeline }, undo);
   openWebhookSender(stores, observer, undo);
   const reconcile = openReconcile(stores, observer, undo);
   const state = { accepting: false };
+  const bounds = boundsOf(config);
+  const health = healthOf(stores, { config, heartbeat, accepting: () => state.accepting });
+  watch.metrics?.scrape(sourcesOf(stores, { pipeline, heartbeat, health, answers, bounds }));
   const server = await createServer({
     dataPlane: {
       pipeline,
@@ -85,12 +92,12 @@ export async function openServing(
       observer,
       dialects,
       defaultDialect: openaiChat,
-      bounds: boundsOf(config),
+      bounds,
     },
     maxConnections: config.bounds.maxConnections,
     trustedProxies: config.trustedProxies,
     adminPlane: adminPlaneOf({ stores, log, tokenizer, catalog, invalidation, reconcile }),
-    health: healthOf(stores, { config, heartbeat, accepting: () => state.accepting }),
+    health,
   });
   const missing = await missingOpenFiles(config.bounds);
   if (missing !== null) log.warn(missing, 'ulimit -n is less than MAX_CONNECTIONS and MAX_REQUESTS may need');
@@ -172,10 +179,11 @@ interface PipelineParts extends ServingOptions {
   readonly observer: Observer;
   readonly catalog: CachedCatalog;
   readonly tokenizer: Tokenizer;
+  readonly answers: ByteBudget;
 }
 
 function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipeline {
-  const { stores, lease, observer, catalog, tokenizer, environment, config } = parts;
+  const { stores, lease, observer, catalog, tokenizer, answers, environment, config } = parts;
   const upstreams = createUndiciClient();
   undo.defer(() => upstreams.close());
   return createPipeline({
@@ -191,7 +199,7 @@ function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipelin
     random: Math.random,
     lease,
     blockOnInsufficient: config.billing.blockOnInsufficient,
-    answers: new ByteBudget(config.bounds.maxHeldBytes),
+    answers,
     overdraft: { streams: config.billing.streamAllowNegative, answers: config.billing.allowNegative },
   });
 }
@@ -246,6 +254,37 @@ function healthOf({ driver, redis }: Stores, parts: HealthParts): HealthOptions 
     alive: () => driver.alive,
     accepting,
   };
+}
+
+interface SourceParts {
+  readonly pipeline: Pipeline;
+  readonly heartbeat: Heartbeat;
+  readonly health: HealthOptions;
+  readonly answers: ByteBudget;
+  readonly bounds: DataPlaneBounds;
+}
+
+/** What the metrics ask for when somebody asks for them. */
+function sourcesOf({ driver, ledger }: Stores, parts: SourceParts): ScrapedSources {
+  const { pipeline, heartbeat, health, answers, bounds } = parts;
+  const inFlight = () => pipeline.inFlight;
+  return {
+    queues: {
+      requests: { used: inFlight, limit: bounds.maxRequests },
+      request_bodies: bytesOf(bounds.bodies),
+      answers: bytesOf(answers),
+      ledger: ledger.queue,
+    },
+    inFlight,
+    health: health.report,
+    heartbeatAtMs: () => heartbeat.takenAtMs,
+    pending: () => openFigures(driver.db),
+    pendingLimitMs: usualPendingTtlMs,
+  };
+}
+
+function bytesOf(budget: ByteBudget): Queue {
+  return { used: () => budget.held, limit: budget.limit };
 }
 
 /** `env:NAME` stands for a variable of the environment, anything else for itself. */

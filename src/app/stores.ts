@@ -10,19 +10,19 @@ import { hashSecret, type SecretHash } from '../domain/ids.ts';
 import type { Driver } from '../ledger/drivers/driver.ts';
 import { openDriver, openMigratedDriver } from '../ledger/drivers/open-driver.ts';
 import type { Instances } from '../ledger/instances.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import { createSqlInstances } from '../ledger/sql-instances.ts';
-import { createSqlLedger } from '../ledger/sql-ledger.ts';
+import { createSqlLedger, type QueuedLedger } from '../ledger/sql-ledger.ts';
 import type { Outbox, Webhooks } from '../outbox/outbox.ts';
 import { createSqlOutbox } from '../outbox/sql-outbox.ts';
 import { createSqlWebhooks } from '../outbox/sql-webhooks.ts';
 import { withBuiltInPrices, withOneNamePerProvider } from '../prices/price-book.ts';
 import { type OpenHotState, openHotState } from './hot-state.ts';
+import type { Watch } from './watch.ts';
 
 /** Where everything is kept that outlives a request. */
 export interface Stores extends OpenHotState {
   readonly driver: Driver;
-  readonly ledger: Ledger;
+  readonly ledger: QueuedLedger;
   readonly instances: Instances;
   /** As it is stored, never cached, with the environment's admin; without the built-in prices. */
   readonly catalog: CatalogStore;
@@ -32,22 +32,23 @@ export interface Stores extends OpenHotState {
 
 export interface StoresOptions {
   readonly config: Config;
-  readonly log: Logger;
+  readonly watch: Watch;
   /** Whether the schema is brought up to date first: once, however many processes serve. */
   readonly migrates: boolean;
 }
 
 /** Whatever is opened puts its closer onto the stack at once. */
 export async function openStores(
-  { config, log, migrates }: StoresOptions,
+  { config, watch, migrates }: StoresOptions,
   undo: AsyncDisposableStack,
 ): Promise<Stores> {
   // First, since it tells soonest when it isn't there.
-  const hot = await openHotState(config.redis, log, undo);
+  const hot = await openHotState(config.redis, watch, undo);
   const driver = await (migrates ? openMigratedDriver(config) : openDriver(config));
   undo.defer(() => driver.close());
-  if (migrates) await tellWeakness(driver, log);
-  const ledger = createSqlLedger({ driver });
+  if (migrates) await tellWeakness(driver, watch.log);
+  const plain = createSqlLedger({ driver, onBatch: watch.observer.batchWritten });
+  const ledger = watch.metrics?.measured(plain) ?? plain;
   const instances = createSqlInstances(driver);
   const stored = withOneNamePerProvider(createSqlCatalog({ db: driver.db }));
   const catalog = withEnvironmentAdmin(stored, config.adminToken);

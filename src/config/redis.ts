@@ -95,15 +95,6 @@ type Kind = keyof typeof kinds;
 const kindNames = Object.keys(kinds) as Kind[];
 const details = new Set<Variable>(Object.values(kinds).flat());
 
-/**
- * The environment without what Kubernetes and Docker put there for a service that is named "redis": an
- * address such as tcp://10.0.0.7:6379 as REDIS_PORT.
- */
-export function withoutServiceLinks(environment: Environment): Environment {
-  const { REDIS_PORT: port, ...rest } = environment;
-  return port === undefined || /^tcp:\/\//.test(port) ? rest : environment;
-}
-
 /** What is wrong with the variables together, a line each; their values are judged elsewhere. */
 export function redisProblems(environment: Environment): string[] {
   const named = kindNames.filter((name) => environment[name] !== undefined);

@@ -1,5 +1,7 @@
 import type { Target } from '../catalog/catalog.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
+import type { Clock } from '../domain/clock.ts';
+import type { Observer } from '../observability/observer.ts';
 import type { Unreachable, UpstreamCall, UpstreamClient, UpstreamResponse } from '../upstream/upstream.ts';
 import { headersForUpstream } from './headers.ts';
 import type { RequestHeaders } from './request.ts';
@@ -13,6 +15,8 @@ export interface ForwardOptions {
   readonly upstreams: UpstreamClient;
   /** What a stored credential stands for; null where it stands for nothing. */
   readonly readCredential: (stored: string) => string | null;
+  readonly observer: Pick<Observer, 'upstreamAnswered'>;
+  readonly clock: Clock;
 }
 
 export interface Forwarding {
@@ -31,19 +35,31 @@ function mayDifferElsewhere(status: number): boolean {
 }
 
 /** Tries the targets in order until one takes the request; the answer of the last is the answer. */
-export async function forward(
-  forwarding: Forwarding,
-  { upstreams, readCredential }: ForwardOptions,
-): Promise<Forwarded> {
+export async function forward(forwarding: Forwarding, options: ForwardOptions): Promise<Forwarded> {
   const [first, ...others] = forwarding.targets;
   let target = first;
   for (const next of [...others, null]) {
-    const answer = await upstreams.send(callFor(forwarding, target, readCredential));
+    const answer = await ask(forwarding, target, options);
     if (next === null || forwarding.signal.aborted || !isWorthAnotherTry(answer)) return { target, answer };
     if (answer.kind === 'response') await discard(answer);
     target = next;
   }
   throw new Error('the last target always answers');
+}
+
+async function ask(
+  forwarding: Forwarding,
+  target: Target,
+  { upstreams, readCredential, observer, clock }: ForwardOptions,
+): Promise<UpstreamResponse | Unreachable> {
+  const startedAtMs = clock.monotonic();
+  const answer = await upstreams.send(callFor(forwarding, target, readCredential));
+  observer.upstreamAnswered({
+    provider: target.upstream.provider,
+    result: answer.kind === 'response' ? answer.status : answer.reason,
+    latencyMs: clock.monotonic() - startedAtMs,
+  });
+  return answer;
 }
 
 function isWorthAnotherTry(answer: UpstreamResponse | Unreachable): boolean {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { answering, RecordedClient } from '../../test/support/pipeline.ts';
+import { quietObserver } from '../../test/support/quiet-observer.ts';
 import type { Target } from '../catalog/catalog.ts';
 import { anthropicCountTokens } from '../dialects/anthropic-messages/index.ts';
 import { ByteBudget } from '../domain/byte-budget.ts';
@@ -29,6 +30,8 @@ async function countWith(status: number, headers: Record<string, string>, body: 
     {
       upstreams: answering(status, headers, body),
       readCredential: (stored) => stored,
+      observer: quietObserver,
+      clock: systemClock,
       maxAnswerBytes: 50,
       answers: new ByteBudget(1_000),
     },

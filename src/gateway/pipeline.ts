@@ -2,7 +2,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { ClientCall, Dialect, DialectRequest } from '../dialects/dialect.ts';
 import { ByteBudget } from '../domain/byte-budget.ts';
 import type { Clock, Timers } from '../domain/clock.ts';
-import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
+import { type ErrorCode, type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import { hashRequest, type IdSource, type RequestHash, type TransactionId } from '../domain/ids.ts';
 import { withoutSecrets } from '../domain/secret-parameters.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
@@ -11,7 +11,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { UpstreamClient } from '../upstream/upstream.ts';
-import { admit } from './admit.ts';
+import { type Asked, admit } from './admit.ts';
 import { type Authenticated, authenticate } from './authenticate.ts';
 import { calledLimits } from './called-limits.ts';
 import { type Checkpoints, createCheckpoints } from './checkpoints.ts';
@@ -60,6 +60,9 @@ export interface PipelineOptions {
   readonly pendingTtlMs?: number;
 }
 
+/** No request takes longer. */
+export const usualPendingTtlMs = 60 * 60_000;
+
 /** The way of a request: authenticate, resolve, admit, forward, meter, commit, respond. */
 export interface Pipeline {
   /** Answers one request, whatever happens: it never rejects. */
@@ -94,7 +97,7 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     answers: new ByteBudget(256 * 1024 * 1024),
     commitWaitMs: 5_000,
     sessionWaitMs: 10_000,
-    pendingTtlMs: 60 * 60_000,
+    pendingTtlMs: usualPendingTtlMs,
     ...given,
     settlements,
     tenants: createTenantLoader(given),
@@ -202,6 +205,23 @@ const overdueRefusal = refusal(
   'The ledger does not take the charge of an earlier request. Nothing was charged for this one; try again.',
 );
 
+/** What could not be decided is told with its code too. */
+async function checked(asked: Asked, options: Options): ReturnType<typeof admit> {
+  const { clock, observer } = options;
+  const startedAtMs = clock.monotonic();
+  const tell = (refusedWith: ErrorCode | null) =>
+    observer.quotaChecked({ refusedWith, durationMs: clock.monotonic() - startedAtMs });
+  try {
+    const answer = await admit(asked, options);
+    if (answer.kind === 'admission') tell(null);
+    else if (answer.kind === 'not_admitted') tell(answer.refusal.code);
+    return answer;
+  } catch (error) {
+    tell(refusalOf(error, internal).code);
+    throw error;
+  }
+}
+
 /** A request that costs something, and that is in order. */
 interface BillableRequest {
   readonly incoming: GatewayRequest;
@@ -232,7 +252,7 @@ async function bill(asked: BillableRequest, options: Options): Promise<Refusal |
   const observe = !(terms.blockOnInsufficient ?? options.blockOnInsufficient);
   const mayHideOutput = targets.some(({ route }) => options.hiddenOutput.mayHide(route.upstreamModel));
   const plan = holdPlan({ request, terms, mayHideOutput, observe }, options.overdraft);
-  const admission = await admit(
+  const admission = await checked(
     {
       tenantId,
       apiKeyId,

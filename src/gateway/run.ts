@@ -62,6 +62,7 @@ export async function run(admitted: Admitted, options: RunOptions): Promise<Refu
     const refused = await opening;
     if (refused !== null) return refused;
     progress.opened(open.transactionId);
+    options.observer.opened(admitted.request.stream);
     return await finishOpened(admitted, upstream, options);
   } finally {
     // Whatever is left of the exchange is let go, a connection that upstream keeps open included.

@@ -79,7 +79,25 @@ export async function commitPriced(
   const { ending, metered, charged } = priced;
   const commit = options.settlements.commit(closingOf(exchange, priced));
   progress.committed(ending.outcome, forwarded.target.upstream.provider, metered, charged);
+  commit.then((settled) => tellCharge(exchange, priced, settled, options)).catch(() => undefined);
   return await within(options.clock, commit, options.commitWaitMs);
+}
+
+/** Told once the ledger has it, whether the client waited for that or not. */
+function tellCharge(
+  { open, request }: Exchange,
+  { metered, charged, costAmount }: Priced,
+  settled: Settled,
+  { observer }: ExchangeOptions,
+): void {
+  if (settled.kind !== 'charged') return;
+  observer.charged({
+    model: open.model,
+    stream: request.stream,
+    metered,
+    amount: charged.amount,
+    costAmount,
+  });
 }
 
 /** What is to be committed. */

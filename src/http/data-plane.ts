@@ -105,7 +105,7 @@ function boundRequests(server: FastifyInstance, places: Places, options: DataPla
     const refused = headRefusal(request, reply, options);
     if (refused === null) return done();
     const status = refused === tooManyHeaders ? headersTooLargeStatus : undefined;
-    return send(reply, refused, dialectAt(request.url, options), status);
+    return turnAway(reply, refused, dialectAt(request.url, options), { ...options, status });
   });
 
   server.addHook('onRequest', async (request, reply) => {
@@ -116,7 +116,9 @@ function boundRequests(server: FastifyInstance, places: Places, options: DataPla
     const declaredBytes = declaredLength(request);
     const refused = declaredBytes !== null && declaredBytes > maxBodyBytes ? tooLarge(maxBodyBytes) : null;
     const place = refused ?? encodingRefusal(request) ?? intake.enter(declaredBytes);
-    if (place.kind === 'refused') return send(reply, place, dialectAt(request.url, options));
+    if (place.kind === 'refused') {
+      return turnAway(reply, place, dialectAt(request.url, options), options);
+    }
     places.set(request, place);
     // A connection that breaks before the request is served is told by nothing else.
     reply.raw.once('close', () => {
@@ -138,9 +140,9 @@ function serveDialects(server: FastifyInstance, places: Places, options: DataPla
     server.post(path, (request, reply) => {
       const arrivedAtMs = clock.monotonic();
       const body = (request.body as ReadBody | undefined) ?? unread;
-      if (body.kind !== 'body') return send(reply, bodyRefusal(body, bounds), dialect);
+      if (body.kind !== 'body') return turnAway(reply, bodyRefusal(body, bounds), dialect, options);
       const call = callOf(request.url, body.bytes);
-      if (call === null) return send(reply, unreadablePath, dialect);
+      if (call === null) return turnAway(reply, unreadablePath, dialect, options);
       // From here on the answer is the pipeline's, which streams it and must own the connection.
       reply.hijack();
       const place = places.get(request);
@@ -234,6 +236,17 @@ function send(reply: FastifyReply, refused: Refusal, dialect: Dialect, otherStat
     .code(otherStatus ?? status)
     .headers(headers)
     .send(body);
+}
+
+/** What the pipeline never sees is told here. `status`: where it isn't the code's own. */
+function turnAway(
+  reply: FastifyReply,
+  refused: Refusal,
+  dialect: Dialect,
+  { observer, status }: Pick<DataPlaneOptions, 'observer'> & { readonly status?: number | undefined },
+): FastifyReply {
+  observer.turnedAway(refused.code);
+  return send(reply, refused, dialect, status);
 }
 
 /** What the web framework refuses is the request's fault, and anything else is ours. */

@@ -21,6 +21,8 @@ export interface Heartbeat extends Lease {
    * @throws Fault LEDGER_UNAVAILABLE when the ledger can't take it
    */
   beat(): Promise<void>;
+  /** When the ledger last took one, by the clock of the wall; null before the first. */
+  readonly takenAtMs: number | null;
   /** Ends the instance: what it has open is others' to settle from now on. */
   close(): Promise<void>;
 }
@@ -51,6 +53,7 @@ class BeatingHeart implements Heartbeat {
   #beating: Promise<void> | null = null;
   #forget: () => void = () => {};
   #isClosed = false;
+  takenAtMs: number | null = null;
   readonly #told: (beat: Promise<void>) => Promise<void>;
 
   constructor(options: HeartbeatOptions) {
@@ -112,6 +115,7 @@ class BeatingHeart implements Heartbeat {
       const answer = await instances.beat({ id: this.#owner, ...process });
       if (this.#isClosed) return;
       if (answer === 'alive') {
+        this.takenAtMs = clock.now();
         this.#validUntilMs = isAlone ? Number.POSITIVE_INFINITY : sentAtMs + leaseMs;
         return;
       }

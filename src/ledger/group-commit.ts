@@ -70,6 +70,11 @@ export class GroupCommit {
     return lane.submit(writer, item);
   }
 
+  /** Of those that a full queue refuses, how many wait in the fullest lane. */
+  fullest(): number {
+    return Math.max(...this.#lanes.map(({ refusable }) => refusable));
+  }
+
   /** Resolves when nothing waits and nothing is being written. */
   async idle(): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.idle()));
@@ -119,6 +124,10 @@ class Lane {
     });
     this.#running ??= this.#run();
     return promise;
+  }
+
+  get refusable(): number {
+    return this.#refusable;
   }
 
   async idle(): Promise<void> {

@@ -62,8 +62,14 @@ interface SnapshotRow extends CountersRow {
 
 const uniqueViolation = '23505';
 
+/** Tells how full it is besides. */
+export interface QueuedLedger extends Ledger {
+  /** Of new transactions, in the fullest lane. */
+  readonly queue: { used(): number; readonly limit: number };
+}
+
 /** The ledger on any SQL engine that has a driver. */
-export function createSqlLedger(options: SqlLedgerOptions): Ledger {
+export function createSqlLedger(options: SqlLedgerOptions): QueuedLedger {
   const { driver, maxBatch = 500, maxQueue = 10_000, clock = systemClock, onBatch = null } = options;
   const access = { driver, statements: readStatements() };
   const { statements } = access;
@@ -84,6 +90,7 @@ export function createSqlLedger(options: SqlLedgerOptions): Ledger {
   };
 
   return {
+    queue: { used: () => lanes.fullest(), limit: maxQueue },
     createPending: (draft) => lanes.submit(pendings, draft),
     commitPending: (commit) => lanes.submit(commits, commit),
     voidPending: (close) => lanes.submit(voids, close),

@@ -1,13 +1,7 @@
 import type { Logger } from 'pino';
 import { formatAmount } from '../domain/money.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
-import type {
-  LedgerObserver,
-  Observer,
-  ReconcileObserver,
-  ReconcileReport,
-  RequestSummary,
-} from './observer.ts';
+import type { GatewayObserver, ReconcileReport, RequestSummary } from './observer.ts';
 
 const thousandths = (value: number) => Math.round(value * 1000) / 1000;
 const milliseconds = (value: number | null) => (value === null ? null : thousandths(value));
@@ -50,9 +44,15 @@ function reconcileLine({ checked, differing, repaired, amount, tenants }: Reconc
 }
 
 /** One line per request, and one per fault; what only metrics are made of is for who looks closely. */
-export function createLogObserver(log: Logger): Observer & LedgerObserver & ReconcileObserver {
+export function createLogObserver(log: Logger): GatewayObserver {
   return {
     requestEnded: (summary) => log.info(requestLine(summary), 'request'),
+    turnedAway: (code) => log.info({ code }, 'request turned away'),
+    quotaChecked: () => undefined,
+    opened: () => undefined,
+    upstreamAnswered: () => undefined,
+    charged: () => undefined,
+    scriptRun: () => undefined,
     tokensCompared: ({ model, percent }) =>
       log.debug({ model, stream_token_accuracy_percent: thousandths(percent) }, 'tokens compared'),
     batchWritten: (batch) => {

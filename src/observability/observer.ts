@@ -31,8 +31,39 @@ export interface RequestSummary {
 export interface TokenAccuracy {
   /** The upstream's name of it. */
   readonly model: string;
+  /** Tokens by our count. */
+  readonly counted: number;
+  /** Tokens as its provider counted them. */
+  readonly reported: number;
   /** 0 to 100: 100 where both are equal, 0 where ours is off by all of it or more. */
   readonly percent: number;
+}
+
+/** Whether a request may run, once that was decided. */
+export interface QuotaCheckSummary {
+  /** Null where it was admitted. */
+  readonly refusedWith: ErrorCode | null;
+  readonly durationMs: number;
+}
+
+/** One attempt to have a request answered by an upstream. */
+export interface UpstreamAttempt {
+  readonly provider: string;
+  /** Of its answer, or why there was none. */
+  readonly result: number | 'connection' | 'timeout' | 'aborted';
+  /** Until the head of the answer was there, or it was given up. */
+  readonly latencyMs: number;
+}
+
+/** A charge that the ledger has taken. */
+export interface ChargeSummary {
+  /** The public name. */
+  readonly model: string;
+  readonly stream: boolean;
+  readonly metered: MeteredUsage;
+  readonly amount: NanoUsd;
+  /** What the provider charges us; null where that isn't known. */
+  readonly costAmount: NanoUsd | null;
 }
 
 /** A tenant whose hot state isn't what the ledger says of it. */
@@ -73,6 +104,12 @@ export interface WrittenBatch {
   readonly queueLength: number;
 }
 
+/** Who watches what is asked of hot state. Nothing it does can fail an answer. */
+export interface ScriptObserver {
+  /** A script's round trip to Redis, whatever came of it. */
+  scriptRun(script: string, durationMs: number): void;
+}
+
 /** Who watches the ledger. Nothing it does can fail a write. */
 export interface LedgerObserver {
   batchWritten(batch: WrittenBatch): void;
@@ -84,9 +121,19 @@ export interface ReconcileObserver {
   reconciled(report: ReconcileReport): void;
 }
 
+/** Who watches all of it. */
+export type GatewayObserver = Observer & LedgerObserver & ReconcileObserver & ScriptObserver;
+
 /** Who watches the gateway. Nothing it does can fail a request. */
 export interface Observer {
   requestEnded(summary: RequestSummary): void;
+  /** Refused before it was read, and so by nobody who knows whose it is. */
+  turnedAway(code: ErrorCode): void;
+  quotaChecked(check: QuotaCheckSummary): void;
+  /** Its PENDING transaction is durable, and its hold stands. */
+  opened(isStream: boolean): void;
+  upstreamAnswered(attempt: UpstreamAttempt): void;
+  charged(summary: ChargeSummary): void;
   /** Our count of a stream that its provider counted too; of a sample of such streams. */
   tokensCompared(accuracy: TokenAccuracy): void;
   /** What a process that died had left open was closed: to its last checkpoint, or without a charge. */

@@ -1,5 +1,7 @@
 export interface WelcomeOptions {
   readonly url: string;
+  /** Null where there are none. */
+  readonly metricsUrl: string | null;
   /** Null when it was shown before, or is set by the environment. */
   readonly adminToken: string | null;
   readonly adminTokenFromEnvironment: boolean;
@@ -43,6 +45,7 @@ export function welcome(options: WelcomeOptions): string {
     `Tollgate is ready on ${options.url}`,
     '',
     adminLine(options),
+    ...(options.metricsUrl === null ? [] : [`Metrics       ${options.metricsUrl}`]),
     ...providers,
     ...demoLines(options),
     '',

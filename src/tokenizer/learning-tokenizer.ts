@@ -17,6 +17,10 @@ import { vocabularyOf } from './vocabulary.ts';
 export interface ObservedAccuracy {
   readonly model: string;
   readonly side: Side;
+  /** Tokens by our count. */
+  readonly counted: number;
+  /** Tokens as the provider counted them. */
+  readonly reported: number;
   /** 0 to 100. */
   readonly percent: number;
 }
@@ -103,9 +107,9 @@ class LearningTokenizer implements Tokenizer {
         const length = sample.texts.reduce((sum, text) => sum + text.length, 0);
         if (sample.hasMore === true || length === 0 || length > longestSample) continue;
         const ours = await this.#options.counter.count(model, sample);
-        const percent = this.#factors.learn(model, side, ours, tokens);
-        if (percent !== null && isStream && side === 'output') {
-          this.#options.onAccuracy({ model, side, percent });
+        const learned = this.#factors.learn(model, side, ours, tokens);
+        if (learned !== null && isStream && side === 'output') {
+          this.#options.onAccuracy({ model, side, reported: tokens, ...learned });
         }
       }
       this.#saveLater();

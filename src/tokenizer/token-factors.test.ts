@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { accuracyPercent, onePpm, TokenFactors } from './token-factors.ts';
+import { accuracyPercent } from '../domain/accuracy.ts';
+import { onePpm, TokenFactors } from './token-factors.ts';
 
 const claude = 'claude-sonnet-4-5';
 

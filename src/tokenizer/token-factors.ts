@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { accuracyPercent } from '../domain/accuracy.ts';
 import type { StoredFactor } from './factor-store.ts';
 import type { Side, TokenFactor } from './tokenizer.ts';
 import { vocabularyOf } from './vocabulary.ts';
@@ -53,11 +54,6 @@ function bounded(value: number, least: number, most: number): number {
   return Math.min(most, Math.max(least, value));
 }
 
-/** How near a count came to what it should be: 100 where it is equal, 0 where it is off by as much or more. */
-export function accuracyPercent(ours: number, theirs: number): number {
-  return Math.max(0, 100 * (1 - Math.abs(ours - theirs) / theirs));
-}
-
 /** What is known of how models count, bounded in number and in value. */
 export class TokenFactors {
   readonly #known = new LRUCache<string, Learned>({ max: mostFactors });
@@ -95,18 +91,24 @@ export class TokenFactors {
 
   /**
    * Takes one answer into account.
-   * @returns how near our count came, before it was learned from; null where the text doesn't explain the count
+   * @returns our count and how near it came, before it was learned from; null where the text doesn't explain theirs
    */
-  learn(model: string, side: Side, ours: number, theirs: number): number | null {
+  learn(
+    model: string,
+    side: Side,
+    ours: number,
+    theirs: number,
+  ): { readonly counted: number; readonly percent: number } | null {
     const ratioPpm = (theirs / ours) * onePpm;
     if (!(ratioPpm >= leastExplainedPpm && ratioPpm <= mostExplainedPpm)) return null;
     const learned = this.#find(model, side);
-    const accuracy = accuracyPercent(this.applied(model, side, ours), theirs);
+    const counted = this.applied(model, side, ours);
+    const percent = accuracyPercent(counted, theirs);
     learned.samples++;
     learned.compared++;
-    learned.accuracySum += accuracy;
+    learned.accuracySum += percent;
     if (vocabularyOf(model) !== 'own') approach(learned, ratioPpm, Math.min(1, ours / fullWeightTokens));
-    return accuracy;
+    return { counted, percent };
   }
 
   list(): readonly TokenFactor[] {

@@ -27,6 +27,7 @@ function fakeWorker({ obeys }: { readonly obeys: boolean }): FakeWorker & Worker
     onEnd: (callback) => {
       onEnd = callback;
     },
+    metrics: async () => null,
     accept: () => told.push('accept'),
     drain: () => {
       told.push('drain');

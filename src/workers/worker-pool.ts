@@ -13,6 +13,8 @@ export interface WorkerProcess {
   drain(): void;
   /** Ends it at once. */
   kill(): void;
+  /** What it has counted, as it says it; null where it can't be asked any more. */
+  metrics(): Promise<unknown>;
 }
 
 /** An end that nobody asked for. */
@@ -71,6 +73,11 @@ export class WorkerPool {
   /** Resolves with the reason once none serves and none can be started any more. */
   get failed(): Promise<Fault> {
     return this.#failed.promise;
+  }
+
+  /** Those that serve, begin to or drain. */
+  get living(): ReadonlySet<WorkerProcess> {
+    return this.#living;
   }
 
   /** From now on whoever listens is told that the start is complete. */

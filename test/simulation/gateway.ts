@@ -7,6 +7,7 @@ import type { Ledger } from '../../src/ledger/ledger.ts';
 import { createSqlInstances } from '../../src/ledger/sql-instances.ts';
 import { createSqlLedger } from '../../src/ledger/sql-ledger.ts';
 import type { Observer, ReconcileObserver } from '../../src/observability/observer.ts';
+import { quietObserver } from '../support/quiet-observer.ts';
 import { type Command, CommandOrder } from './command-order.ts';
 import { type Database, labelOf } from './database.ts';
 import type { Figures } from './figures.ts';
@@ -111,8 +112,7 @@ async function openServing(parts: JobParts, around: Surroundings): Promise<Pipel
 
 function observerOf({ name }: Process, { world, figures }: Surroundings): Observer & ReconcileObserver {
   return {
-    requestEnded: () => undefined,
-    tokensCompared: () => undefined,
+    ...quietObserver,
     fault: (what, error) => world.note(`  ${name} fault ${what}: ${String((error as Error).message)}`),
     orphanSettled: (traceId, isCharged) => {
       world.note(`  ${name} settled the orphan ${traceId}, ${isCharged ? 'charged' : 'void'}`);

@@ -75,6 +75,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     HOME: process.env.HOME ?? '',
     DATA_DIR: dataDir,
     PORT: '0',
+    PROMETHEUS_PORT: '0',
     ADMIN_TOKEN: adminToken,
     DEMO: 'false',
     LOG_LEVEL: 'info',

@@ -59,6 +59,21 @@ export async function loadScripts(client: RedisClient): Promise<RunScript> {
   };
 }
 
+/** The same, and tells how long each took. */
+export function timedScripts(
+  run: RunScript,
+  onRun: (name: ScriptName, durationMs: number) => void,
+): RunScript {
+  return async (name, owner, args) => {
+    const startedAtMs = performance.now();
+    try {
+      return await run(name, owner, args);
+    } finally {
+      onRun(name, performance.now() - startedAtMs);
+    }
+  };
+}
+
 /** An error that Redis itself answered: a script changes nothing before it can fail so. */
 function isReply(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
