@@ -3,17 +3,20 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { estimate } from './estimate.ts';
 import { ledger } from './ledger.ts';
+import { observability } from './observability.ts';
 import type { BenchOptions, Question } from './question.ts';
 import { tenants } from './tenants.ts';
 
 // npm run bench -- QUESTION [options]: one question a file, each with a baseline in the same run.
 
-const questions: Readonly<Record<string, Question>> = { estimate, ledger, tenants };
+const questions: Readonly<Record<string, Question>> = { estimate, ledger, observability, tenants };
 
 const usage = `npm run bench -- QUESTION [options]
 
   estimate    How long does the estimate of a prompt hold up the event loop?
   ledger      One hot tenant: group commit against one statement a transaction
+  observability
+              What metrics and logs take of the CPU of a request
   tenants     What a tenant takes in Redis, and whether a million of them slow quota_check down
 
   --rounds N       how often everything is measured (5)

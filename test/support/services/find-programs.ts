@@ -12,6 +12,8 @@ export interface Requirement {
   readonly name: string;
   /** The first of them tells its version. */
   readonly programs: readonly [string, ...string[]];
+  /** What it has to be asked with; `--version` where this is absent. */
+  readonly versionArgument?: string;
   readonly oldestMajor: number;
   /** Of the environment: a folder with the programs, which is looked into before the PATH. */
   readonly folderVariable: string;
@@ -63,7 +65,7 @@ export async function search(wanted: Requirement, environment: Environment = pro
     const files = await readdir(folder).catch(() => [] as string[]);
     if (!wanted.programs.every((program) => files.includes(program))) continue;
     const program = join(folder, wanted.programs[0]);
-    const version = await versionOf(program);
+    const version = await versionOf(program, wanted.versionArgument);
     if (version !== null && Number.parseInt(version, 10) >= wanted.oldestMajor) {
       return { kind: 'found', folder };
     }
@@ -72,9 +74,10 @@ export async function search(wanted: Requirement, environment: Environment = pro
   return { kind: 'missing', unfit };
 }
 
-async function versionOf(program: string): Promise<string | null> {
-  const told = await run(program, ['--version'], { timeout: answersWithinMs }).catch(() => null);
-  return /\d+(\.\d+)*/.exec(told?.stdout ?? '')?.[0] ?? null;
+async function versionOf(program: string, argument = '--version'): Promise<string | null> {
+  // Some tell it as an error, and some call it a failure to have been asked.
+  const told = await run(program, [argument], { timeout: answersWithinMs }).catch((error) => error);
+  return /\d+(\.\d+)+/.exec(`${told.stdout ?? ''}${told.stderr ?? ''}`)?.[0] ?? null;
 }
 
 /**
