@@ -6,6 +6,7 @@ import {
   type InstallBounds,
   postgresPrograms,
   programPath,
+  prometheusPrograms,
   providePrograms,
   redisPrograms,
   search,
@@ -38,7 +39,7 @@ const redisOf = (version: string, into?: string) =>
 
 describe('the programs of the tests', () => {
   it('reach every worker by its environment', async () => {
-    for (const wanted of [postgresPrograms, redisPrograms]) {
+    for (const wanted of [postgresPrograms, redisPrograms, prometheusPrograms]) {
       const handedOver = process.env[wanted.folderVariable];
       expect(handedOver).toMatch(/^\//);
       expect(await programPath(wanted)).toBe(join(handedOver!, wanted.programs[0]));

@@ -48,6 +48,17 @@ export const redisPrograms: Requirement = {
   brewFormula: 'redis',
 };
 
+export const prometheusPrograms: Requirement = {
+  name: 'Prometheus',
+  // The package starts a server on port 9090 where it may: the tests start their own, on ports of their own.
+  programs: ['prometheus', 'promtool'],
+  oldestMajor: 2,
+  folderVariable: 'TEST_PROMETHEUS_FOLDER',
+  otherFolders: async () => ['/usr/bin', '/usr/local/bin'],
+  aptPackage: 'prometheus',
+  brewFormula: 'prometheus',
+};
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Search =
