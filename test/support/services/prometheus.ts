@@ -138,7 +138,9 @@ function numberOf([, text]: Point): number {
 }
 
 interface AlertsData {
-  readonly alerts: readonly (Omit<ActiveAlert, 'name'> & { readonly labels: { readonly alertname: string } })[];
+  readonly alerts: readonly (Omit<ActiveAlert, 'name'> & {
+    readonly labels: { readonly alertname: string };
+  })[];
 }
 
 async function alerts(url: string): Promise<readonly ActiveAlert[]> {
