@@ -3,13 +3,19 @@ import { readFile } from 'node:fs/promises';
 const page = new URL('../../docs/metrics.md', import.meta.url);
 const row = /^\| `(?<name>[a-z0-9_]+)` \| (?<type>counter|gauge|histogram)\b/;
 
-/** Every metric of docs/metrics.md with the series that Prometheus makes of it. */
-export async function documentedSeries(): Promise<ReadonlySet<string>> {
+/** Every metric of docs/metrics.md, with its type. */
+export async function documentedMetrics(): Promise<ReadonlyMap<string, string>> {
   const text = await readFile(page, 'utf8');
+  const rows = text.split('\n').map((line) => row.exec(line)?.groups);
+  return new Map(
+    rows.flatMap((groups) => (groups === undefined ? [] : [[groups.name ?? '', groups.type ?? '']])),
+  );
+}
+
+/** The same, as the series that Prometheus makes of them. */
+export async function documentedSeries(): Promise<ReadonlySet<string>> {
   const series = new Set<string>();
-  for (const line of text.split('\n')) {
-    const { name, type } = row.exec(line)?.groups ?? {};
-    if (name === undefined) continue;
+  for (const [name, type] of await documentedMetrics()) {
     for (const suffix of type === 'histogram' ? ['_bucket', '_sum', '_count'] : [''])
       series.add(name + suffix);
   }

@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { TestGateway } from '../support/gateway.ts';
+import { scrape } from '../support/metrics.ts';
+import { emptyQueries } from './dashboard.ts';
+import { documentedMetrics } from './metric-names.ts';
+import { buildStage, type OperationsStage } from './stage.ts';
+
+// A real Prometheus that scrapes two gateways for a minute under load.
+
+const minuteMs = 60_000;
+let stage: OperationsStage;
+
+beforeAll(async () => {
+  stage = await buildStage({ rules: [], scrapeEveryMs: 1_000 });
+}, 120_000);
+afterAll(() => stage.stop());
+
+/** Of Tollgate, in order. */
+async function namesOf(gateway: TestGateway): Promise<readonly string[]> {
+  const { names } = await scrape(gateway);
+  return names.filter((name) => !/^(nodejs|process)_/.test(name)).toSorted();
+}
+
+it('has every metric that is written down, and data for every query of the dashboard', {
+  timeout: 180_000,
+}, async () => {
+  const load = stage.load([
+    { model: 'good' },
+    { model: 'good', stream: true },
+    { model: 'good', stream: true },
+    { model: 'silent', stream: true },
+    { model: 'miscounting', stream: true },
+    { model: 'failing' },
+    { model: 'none' },
+  ]);
+  // Something that is a fault, and something that has no answer.
+  const unreachable = { id: 'up-away', dialects: ['openai.chat'], base_url: 'http://127.0.0.1:1/v1' };
+  await stage.gateways[0].admin('POST', '/upstreams', unreachable);
+  await stage.gateways[0].admin('PUT', '/models/away', {
+    routes: [{ upstream: 'up-away', upstream_model: 'x' }],
+    rates: { input_per_1k: '0.001', output_per_1k: '0.002' },
+  });
+  await sleep(2_000);
+  for (let turn = 0; turn < 4; turn++) await stage.ask(turn, { model: 'away' });
+  void stage.ask(0, { model: 'slow', stream: true });
+  await sleep(minuteMs);
+
+  const documented = [...(await documentedMetrics()).keys()];
+  const [alone, withWorkers] = await Promise.all(stage.gateways.map(namesOf));
+  expect(withWorkers).toEqual(documented.toSorted());
+  expect(alone).toEqual(documented.filter((name) => name !== 'tollgate_workers').toSorted());
+  const empty = await emptyQueries(stage.prometheus, { rateInterval: '15s', range: '1m' });
+  expect(empty).toEqual([]);
+  await load.stop();
+});
