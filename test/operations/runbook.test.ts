@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { pino } from 'pino';
 import { beforeAll, expect, it } from 'vitest';
+import type { ApiKeyId, TenantId, TraceId } from '../../src/domain/ids.ts';
+import { nano } from '../../src/domain/money.ts';
+import { createLogObserver } from '../../src/observability/log-observer.ts';
+import type { RequestSummary } from '../../src/observability/observer.ts';
 import { newDatabase } from '../support/template.ts';
 import { alertRules } from './alert-rules.ts';
 import { readDashboard } from './dashboard.ts';
@@ -81,43 +86,60 @@ it('has statements that Postgres takes', async () => {
   }
 });
 
+const request: RequestSummary = {
+  traceId: 'a-trace' as TraceId,
+  tenantId: 'acme' as TenantId,
+  apiKeyId: 'key' as ApiKeyId,
+  model: 'sea',
+  provider: 'sim',
+  stream: true,
+  code: null,
+  outcome: 'client_gone',
+  transactionId: null,
+  metered: { usage: { input: 3, output: 4 }, method: 'tiktoken' },
+  charge: nano(5n),
+  unpriced: [],
+  exceeded: null,
+  latencyMs: 12,
+  timeToFirstByteMs: 3,
+};
+
+/** As the gateway writes it, welcome included. */
+async function writeLog(path: string): Promise<void> {
+  const lines = ['Tollgate is ready on http://127.0.0.1:8000\n'];
+  const observer = createLogObserver(pino({ level: 'info' }, { write: (line) => lines.push(line) }));
+  observer.requestEnded(request);
+  observer.requestEnded({
+    ...request,
+    outcome: 'completed',
+    metered: { usage: { input: 3, output: 4 }, method: 'usage' },
+  });
+  const refused = { ...request, stream: false, outcome: null, metered: null, charge: null };
+  observer.requestEnded({ ...refused, traceId: null, code: 'HOT_STATE_UNAVAILABLE' });
+  observer.requestEnded({ ...refused, traceId: null, code: 'API_KEY_INVALID', tenantId: null });
+  observer.fault('confirming a hold', new Error('gone'), 'a-trace' as TraceId);
+  await writeFile(path, lines.join(''));
+}
+
 it('has commands that find what they say in a log', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-runbook-'));
   try {
-    const line = {
-      level: 30,
-      msg: 'request',
-      trace_id: 'a trace',
-      tenant_id: 'acme',
-      provider: 'sim',
-      model: 'sea',
-    };
-    const log = [
-      'Tollgate is ready on http://127.0.0.1:8000',
-      JSON.stringify({ ...line, stream: true, outcome: 'client_gone', usage_method: 'tiktoken', code: null }),
-      JSON.stringify({
-        ...line,
-        stream: false,
-        outcome: null,
-        usage_method: null,
-        code: 'HOT_STATE_UNAVAILABLE',
-      }),
-      JSON.stringify({ level: 50, msg: 'confirming a hold', trace_id: 'a trace', err: { message: 'gone' } }),
-    ];
-    await writeFile(join(folder, 'gateway.log'), `${log.join('\n')}\n`);
+    await writeLog(join(folder, 'gateway.log'));
     const commands = blocksOf(text, 'sh').join('').split('\n');
     const printed: string[] = [];
-    for (const command of commands.filter((one) => one.startsWith('jq '))) {
-      const env = { PATH: process.env.PATH ?? '', TRACE_ID: 'a trace' };
+    for (const command of commands.filter((one) => one.includes('gateway.log'))) {
+      const env = { PATH: process.env.PATH ?? '', TRACE_ID: 'a-trace' };
       const { stdout, stderr } = await promisify(execFile)('sh', ['-c', command], { cwd: folder, env });
       expect(stderr, command).toBe('');
       printed.push(stdout.replaceAll(/^ +/gm, ''));
     }
     expect(printed).toEqual([
-      expect.stringMatching(/^\{.*"msg":"confirming a hold","trace_id":"a trace","error":"gone"\}\n$/),
-      '1 confirming a hold\n',
+      expect.stringMatching(/^\{"level":50,.*"confirming a hold"\}\n$/),
+      '1 "msg":"confirming a hold"\n',
       expect.stringMatching(/^(.+\n){3}$/),
-      '1 HOT_STATE_UNAVAILABLE acme\n',
+      expect.stringMatching(
+        /^1 (HOT_STATE_UNAVAILABLE "acme"\n1 API_KEY_INVALID null|API_KEY_INVALID null\n1 HOT_STATE_UNAVAILABLE "acme")\n$/,
+      ),
       '1 sim sea client_gone\n',
     ]);
   } finally {
