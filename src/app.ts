@@ -202,6 +202,7 @@ function greet(config: Config, { url, metrics, made, log }: Greeting): string {
     if (left.length > 0)
       log.info({ provider: title, models: left }, 'not served: the price book has no price');
   }
-  const metricsUrl = metrics === null ? null : `${urlAt(config.host, metrics.port)}/metrics`;
+  const metricsUrl =
+    metrics === null ? null : `${urlAt(config.prometheus?.host ?? config.host, metrics.port)}/metrics`;
   return welcome({ ...made, url, metricsUrl, adminTokenFromEnvironment: config.adminToken !== null });
 }

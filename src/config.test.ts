@@ -24,7 +24,8 @@ describe('the environment', () => {
       drainMs: 30_000,
       logLevel: 'info',
       billing: { allowNegative: false, streamAllowNegative: true, blockOnInsufficient: true },
-      prometheus: { port: 9090, isAskedFor: false },
+      prometheus: { host: '127.0.0.1', port: 9090, isAskedFor: false },
+      reconcileMs: 60_000,
     });
   });
 
@@ -78,11 +79,13 @@ describe('the environment', () => {
 
   it('has metrics on 9090 unless it is told otherwise, and knows whether somebody asked for them', () => {
     const read = (environment: Record<string, string>) => readConfig(environment).prometheus;
-    expect(read({ PROMETHEUS_PORT: '9100' })).toEqual({ port: 9100, isAskedFor: true });
-    expect(read({ PROMETHEUS_ENABLED: 'true' })).toEqual({ port: 9090, isAskedFor: true });
+    expect(read({ PROMETHEUS_PORT: '9100' })).toMatchObject({ port: 9100, isAskedFor: true });
+    expect(read({ PROMETHEUS_ENABLED: 'true' })).toMatchObject({ port: 9090, isAskedFor: true });
     expect(read({ PROMETHEUS_ENABLED: 'false', PROMETHEUS_PORT: '9100' })).toBeNull();
     // What Kubernetes puts there for a service named "prometheus".
-    expect(read({ PROMETHEUS_PORT: 'tcp://10.0.0.9:9090' })).toEqual({ port: 9090, isAskedFor: false });
+    expect(read({ PROMETHEUS_PORT: 'tcp://10.0.0.9:9090' })).toMatchObject({ port: 9090, isAskedFor: false });
+    expect(read({ HOST: '0.0.0.0' })?.host).toBe('0.0.0.0');
+    expect(read({ HOST: '10.0.0.5', PROMETHEUS_HOST: '127.0.0.1' })?.host).toBe('127.0.0.1');
     expect(() => read({ PROMETHEUS_PORT: '99999' })).toThrow(/^PROMETHEUS_PORT: /);
   });
 

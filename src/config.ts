@@ -45,9 +45,13 @@ export interface Config {
   readonly billing: BillingConfig;
   /** Null: none are told. */
   readonly prometheus: PrometheusConfig | null;
+  /** How often one process of all compares hot state with the ledger, of the tenants of which something changed. */
+  readonly reconcileMs: number;
 }
 
 export interface PrometheusConfig {
+  /** HOST unless it is told otherwise: who scrapes is somewhere else than who asks. */
+  readonly host: string;
   /** Where the metrics are; 0 is any port that is free. */
   readonly port: number;
   /** Whether somebody has asked for them: a start that can't listen there fails then, and otherwise goes without. */
@@ -123,6 +127,8 @@ const environmentSchema = z.object({
   TRUSTED_PROXIES: networks,
   PROMETHEUS_ENABLED: onOff.optional(),
   PROMETHEUS_PORT: wholeNumber(0, 65_535).optional(),
+  PROMETHEUS_HOST: z.string().min(1).optional(),
+  RECONCILE_SECONDS: wholeNumber(1, 3600).default(60),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -162,6 +168,7 @@ export function readConfig(environment: Environment): Config {
       blockOnInsufficient: data.BILLING_BLOCK_ON_INSUFFICIENT,
     },
     prometheus: prometheusOf(data),
+    reconcileMs: data.RECONCILE_SECONDS * 1000,
   };
   refuseUnsharedWorkers(config);
   return config;
@@ -170,11 +177,14 @@ export function readConfig(environment: Environment): Config {
 const usualPrometheusPort = 9090;
 
 function prometheusOf({
+  HOST,
+  PROMETHEUS_HOST: host = HOST,
   PROMETHEUS_ENABLED: enabled,
   PROMETHEUS_PORT: port,
 }: z.output<typeof environmentSchema>): PrometheusConfig | null {
   if (enabled === false) return null;
-  return { port: port ?? usualPrometheusPort, isAskedFor: enabled !== undefined || port !== undefined };
+  const isAskedFor = enabled !== undefined || port !== undefined;
+  return { host, port: port ?? usualPrometheusPort, isAskedFor };
 }
 
 /** What one process alone has, several can't work with. */

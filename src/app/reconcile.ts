@@ -10,14 +10,20 @@ import type { Stores } from './stores.ts';
 /** Compares hot state with the ledger again and again, and when an admin asks for it. */
 export function openReconcile(
   { hotState, ledger, driver, catalog }: Stores,
-  observer: Observer & ReconcileObserver,
+  { observer, everyMs }: { readonly observer: Observer & ReconcileObserver; readonly everyMs: number },
   undo: AsyncDisposableStack,
 ): readonly AdminCall[] {
   const onFault = (what: string, error: unknown) => observer.fault(what, error, null);
   const upkeep = createSqlUpkeep(driver.db);
   const parts = { upkeep, timers: systemClock, onFault };
   const reconciler = createReconciler({ hotState, ledger, ...parts });
-  const job = startReconcileJob({ reconciler, observer, random: Math.random, ...parts });
+  const job = startReconcileJob({
+    reconciler,
+    observer,
+    random: Math.random,
+    activeEveryMs: everyMs,
+    ...parts,
+  });
   const closing = new AbortController();
   undo.defer(() => {
     closing.abort();

@@ -78,7 +78,7 @@ export async function openServing(
   const pipeline = openPipeline(parts, undo);
   await openOrphanWatch({ config, stores, observer, heartbeat, pipeline }, undo);
   openWebhookSender(stores, observer, undo);
-  const reconcile = openReconcile(stores, observer, undo);
+  const reconcile = openReconcile(stores, { observer, everyMs: config.reconcileMs }, undo);
   const state = { accepting: false };
   const bounds = boundsOf(config);
   const health = healthOf(stores, { config, heartbeat, accepting: () => state.accepting });

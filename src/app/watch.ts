@@ -29,12 +29,12 @@ export function openWatch({ prometheus }: Pick<Config, 'prometheus'>, log: Logge
  * @throws Fault where somebody has asked for them and nothing can listen there
  */
 export async function openMetricsServer(
-  { host, prometheus }: Pick<Config, 'host' | 'prometheus'>,
+  { prometheus }: Pick<Config, 'prometheus'>,
   { text, log }: { readonly text: () => Promise<string>; readonly log: Logger },
   undo: AsyncDisposableStack,
 ): Promise<MetricsServer | null> {
   if (prometheus === null) return null;
-  const { port, isAskedFor } = prometheus;
+  const { host, port, isAskedFor } = prometheus;
   try {
     const server = await startMetricsServer({ host, port, contentType: metricsContentType, text });
     undo.defer(() => server.close());

@@ -65,6 +65,7 @@ export function createLogObserver(log: Logger): GatewayObserver {
     orphanSettled: (traceId, isCharged) =>
       log.warn({ trace_id: traceId, charged: isCharged }, 'settled what a process that died had left open'),
     reconciled: (report) => {
+      if (report === null) return;
       const line = reconcileLine(report);
       if (report.differing > 0) log.warn(line, 'hot state differed from the ledger');
       else log.debug(line, 'hot state equals the ledger');

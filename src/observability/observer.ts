@@ -117,8 +117,8 @@ export interface LedgerObserver {
 
 /** Who watches whether hot state and the ledger agree. Nothing it does can fail a comparison. */
 export interface ReconcileObserver {
-  /** What the last report named and this one doesn't differs no more, or is another process' to tell. */
-  reconciled(report: ReconcileReport): void;
+  /** What the last report named and this one doesn't differs no more. Null: it is another process' to tell now. */
+  reconciled(report: ReconcileReport | null): void;
 }
 
 /** Who watches all of it. */

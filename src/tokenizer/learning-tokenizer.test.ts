@@ -103,7 +103,9 @@ describe('a tokenizer that learns', () => {
     await teach(tokenizer, 1, { isStream: false });
     expect(accuracies).toEqual([]);
     await teach(tokenizer, 1, { model: 'gpt-4o', tokens: 80 });
-    expect(accuracies).toEqual([{ model: 'gpt-4o', side: 'output', counted: 100, reported: 80, percent: 75 }]);
+    expect(accuracies).toEqual([
+      { model: 'gpt-4o', side: 'output', counted: 100, reported: 80, percent: 75 },
+    ]);
     expect(tokenizer.factors()).toMatchObject([
       { model: 'claude', samples: 1 },
       { model: 'gpt-4o', factorPpm: 1_000_000, accuracyPercent: 75 },

@@ -23,7 +23,11 @@ const seen = new Set<string>();
 
 beforeAll(async () => {
   const rules = await quickRules(timesFaster);
-  stage = await buildStage({ rules, scrapeEveryMs, env: { MAX_REQUESTS: String(maxRequests) } });
+  stage = await buildStage({
+    rules,
+    scrapeEveryMs,
+    env: { MAX_REQUESTS: String(maxRequests), RECONCILE_SECONDS: '1' },
+  });
   bystander = await addTenant(stage.gateways[0]);
 }, 120_000);
 afterAll(() => stage.stop());
@@ -103,9 +107,12 @@ it('tells of a transaction that nobody can close, and of hot state that is not w
   timeout: 300_000,
 }, async () => {
   await stage.ask(0, { model: 'good' }, bystander);
-  await askRedis(stage.redis, (client) =>
-    client.hincrby(`gw:quota:tenant:{${bystander.id}}`, 'balance', 5_000_000_000),
-  );
+  // Whatever it is repaired to.
+  const spoil = () =>
+    askRedis(stage.redis, (redis) =>
+      redis.hincrby(`gw:quota:tenant:{${bystander.id}}`, 'balance', 5_000_000_000),
+    );
+  const spoiling = setInterval(() => void spoil().catch(() => undefined), 200);
   const client = new Client({ connectionString: stage.databaseUrl });
   await client.connect();
   try {
@@ -121,6 +128,7 @@ it('tells of a transaction that nobody can close, and of hot state that is not w
     await untilSeen('TollgatePendingTooOld', 'TollgateHotStateDiffers');
     await client.query('COMMIT');
   } finally {
+    clearInterval(spoiling);
     await client.end();
   }
 });

@@ -71,7 +71,7 @@ async function build(
   { rules, scrapeEveryMs, env = {} }: StageOptions,
   undo: AsyncDisposableStack,
 ): Promise<OperationsStage> {
-  const postgres = await startPostgres();
+  const postgres = await startPostgres(['fsync=on']);
   undo.defer(() => postgres.stop());
   const redis = await startRedis();
   undo.defer(() => redis.stop());

@@ -118,7 +118,9 @@ function observerOf({ name }: Process, { world, figures }: Surroundings): Observ
       world.note(`  ${name} settled the orphan ${traceId}, ${isCharged ? 'charged' : 'void'}`);
       figures.add(isCharged ? 'orphans charged' : 'orphans voided');
     },
-    reconciled: ({ checked, tenants, repaired }) => {
+    reconciled: (report) => {
+      if (report === null) return;
+      const { checked, tenants, repaired } = report;
       figures.add('reconciliations');
       figures.add('tenants repaired', repaired);
       world.note(

@@ -1,7 +1,6 @@
 import type { Timers } from '../../domain/clock.ts';
-import { zeroNano } from '../../domain/money.ts';
 import type { Upkeep } from '../../ledger/upkeep.ts';
-import type { ReconcileObserver, ReconcileReport } from '../../observability/observer.ts';
+import type { ReconcileObserver } from '../../observability/observer.ts';
 import { pause } from '../pause.ts';
 import { toldOnce } from '../told-once.ts';
 import type { Reconciler, Scope } from './reconciler.ts';
@@ -26,8 +25,6 @@ export interface ReconcileJob {
   close(): Promise<void>;
 }
 
-const nothing: ReconcileReport = { checked: 0, differing: 0, repaired: 0, amount: zeroNano, tenants: [] };
-
 /** Every process may run one: the ledger says whose turn it is. */
 export function startReconcileJob(options: ReconcileJobOptions): ReconcileJob {
   const { reconciler, upkeep, observer, timers, random, onFault } = options;
@@ -48,9 +45,9 @@ export function startReconcileJob(options: ReconcileJobOptions): ReconcileJob {
     const scope = owed ?? (await scopeOfTurn());
     if (scope === null && !hasNamed) return;
     owed = scope;
-    const report = scope === null ? nothing : await reconciler.run(scope, { repairs: true, signal });
+    const report = scope === null ? null : await reconciler.run(scope, { repairs: true, signal });
     owed = null;
-    hasNamed = report.tenants.length > 0;
+    hasNamed = report !== null && report.tenants.length > 0;
     observer.reconciled(report);
   };
 

@@ -1,7 +1,10 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { Clock } from '../../domain/clock.ts';
+import { zeroNano } from '../../domain/money.ts';
 import type { ReconcileReport } from '../observer.ts';
 import { unitsOf } from './units.ts';
+
+const nothing = { tenants: [], amount: zeroNano, differing: 0 };
 
 /** What the last comparison of hot state with the ledger came to. */
 export class DifferenceGauges {
@@ -45,13 +48,15 @@ export class DifferenceGauges {
     this.#comparedAt.remove();
   }
 
-  take({ tenants, amount, differing }: ReconcileReport): void {
+  /** Null: another process tells, and this one had better be silent. */
+  take(report: ReconcileReport | null): void {
+    const { tenants, amount, differing } = report ?? nothing;
     this.#byTenant.reset();
     for (const { tenantId, amount: one } of tenants) {
       this.#byTenant.set({ tenant_id: tenantId }, unitsOf(one));
     }
     this.#sum.set(unitsOf(amount));
     this.#differing.set(differing);
-    this.#comparedAt.set(this.#clock.now() / 1000);
+    if (report !== null) this.#comparedAt.set(this.#clock.now() / 1000);
   }
 }
