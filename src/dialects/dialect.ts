@@ -103,6 +103,10 @@ export interface AnswerReading {
   readonly reported: Readonly<Record<string, unknown>> | null;
   /** The id under which the provider remembers this answer for a later request; null where it doesn't. */
   readonly answerId: string | null;
+  /** What upstream calls this answer; null where it doesn't say. */
+  readonly responseId: string | null;
+  /** Upstream's name of what answered; null where it doesn't say. */
+  readonly responseModel: string | null;
 }
 
 export interface StreamContext extends AnswerContext {
@@ -168,4 +172,6 @@ export const nothingSaid: Omit<AnswerReading, 'generated'> = {
   statedCost: null,
   reported: null,
   answerId: null,
+  responseId: null,
+  responseModel: null,
 };

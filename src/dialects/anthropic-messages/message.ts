@@ -57,5 +57,7 @@ export function readMessage(message: Message, { request }: Pick<AnswerContext, '
     serviceTier: reported === null ? null : serviceTierOf(reported),
     reported,
     answerId: startsThread(request) ? id : null,
+    responseId: id,
+    responseModel: model,
   };
 }

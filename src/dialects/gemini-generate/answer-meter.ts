@@ -45,6 +45,7 @@ export class AnswerMeter {
   #usageIsStale = false;
   #serviceTier: string | null = null;
   #modelVersion: string | null = null;
+  #responseId: string | null = null;
   /** Why the prompt wasn't taken: then nothing is generated. */
   #blockReason: string | null = null;
   #error: string | null = null;
@@ -67,6 +68,7 @@ export class AnswerMeter {
       reasonOf(asObject(chunk.promptFeedback)?.blockReason, blockReasons) ?? this.#blockReason;
     if (error === null && this.#blockReason === null) this.#begun = true;
     this.#modelVersion = asText(chunk.modelVersion) ?? this.#modelVersion;
+    this.#responseId = asText(chunk.responseId) ?? this.#responseId;
     let hasText = false;
     for (const [position, entry] of asList(chunk.candidates).entries()) {
       const candidate = asObject(entry);
@@ -92,6 +94,8 @@ export class AnswerMeter {
       reported: this.#usage,
       // The whole prompt is at least as long as the cached content in it: the next hold may rely on that.
       answerId: usage === null ? null : this.#request.continues,
+      responseId: this.#responseId,
+      responseModel: this.#modelVersion,
     };
   }
 

@@ -4,7 +4,7 @@ import type { Countable } from '../../tokenizer/tokenizer.ts';
 import { isCount } from '../count.ts';
 import { type AnswerContext, type AnswerReading, nothingSaid } from '../dialect.ts';
 import { asArray, asObject, type JsonObject, parseJson } from '../json.ts';
-import { serviceTierOf } from '../openai/choices.ts';
+import { answerNameOf, serviceTierOf } from '../openai/choices.ts';
 import { errorMessage } from '../openai/errors.ts';
 import { statedCost } from '../openai/stated-cost.ts';
 import { normaliseUsage } from '../openai-chat/usage.ts';
@@ -46,5 +46,6 @@ export function readAnswer(body: Buffer, { quirks }: Pick<AnswerContext, 'quirks
     serviceTier: serviceTierOf(answer, reported),
     statedCost: statedCost(reported),
     reported,
+    ...answerNameOf(answer),
   };
 }

@@ -10,6 +10,7 @@ const read = (answer: unknown) =>
 const usage = { input_tokens: 10, output_tokens: 5, total_tokens: 15 };
 const answer = {
   id: 'resp_1',
+  model: 'gpt-5-mini-2025-08-07',
   object: 'response',
   status: 'completed',
   error: null,
@@ -35,6 +36,8 @@ describe('a whole answer', () => {
       statedCost: null,
       reported: usage,
       answerId: 'resp_1',
+      responseId: 'resp_1',
+      responseModel: 'gpt-5-mini-2025-08-07',
     });
   });
 

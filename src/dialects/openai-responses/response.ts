@@ -16,6 +16,8 @@ export interface ResponseFacts extends ToolReports {
   readonly error: string | null;
   readonly serviceTier: string | null;
   readonly answerId: string | null;
+  readonly responseId: string | null;
+  readonly responseModel: string | null;
 }
 
 export const noResponse: ResponseFacts = {
@@ -28,6 +30,8 @@ export const noResponse: ResponseFacts = {
   error: null,
   serviceTier: null,
   answerId: null,
+  responseId: null,
+  responseModel: null,
 };
 
 const failures: ReadonlySet<unknown> = new Set(['failed', 'cancelled']);
@@ -63,6 +67,8 @@ export function factsOf(response: JsonObject): ResponseFacts {
     // The tier that was asked for, until the answer has ended; "auto" leaves it open.
     serviceTier: tier === 'auto' ? null : tier,
     answerId: answerIdOf(response),
+    responseId: asText(response.id),
+    responseModel: asText(response.model),
   };
 }
 
@@ -105,5 +111,7 @@ export function readingOf(seen: Seen, quirks: AnswerContext['quirks']): AnswerRe
     statedCost: statedCost(facts.usage),
     reported: facts.usage,
     answerId: facts.answerId,
+    responseId: facts.responseId,
+    responseModel: facts.responseModel,
   };
 }

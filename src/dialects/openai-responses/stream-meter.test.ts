@@ -29,7 +29,7 @@ const text = (delta: string, others = {}) => ({
 });
 const closing = (type: string, response: object) => ({
   type: `response.${type}`,
-  response: { id: 'resp_1', ...response },
+  response: { id: 'resp_1', model: 'gpt-5-mini-2025-08-07', ...response },
 });
 const completed = closing('completed', {
   status: 'completed',
@@ -73,6 +73,8 @@ describe('a stream that ran to its end', () => {
       statedCost: null,
       reported: usage,
       answerId: 'resp_1',
+      responseId: 'resp_1',
+      responseModel: 'gpt-5-mini-2025-08-07',
       begun: true,
       usageIsFinal: true,
     });

@@ -1,5 +1,6 @@
 import type { Usage } from '../../domain/usage.ts';
 import type { Countable } from '../../tokenizer/tokenizer.ts';
+import type { AnswerReading } from '../dialect.ts';
 import { asObject, asText, type JsonObject } from '../json.ts';
 
 /**
@@ -43,6 +44,12 @@ export function takeChoices(answer: JsonObject, choices: Choices): TakenChoices 
     if (index === 0) finishReason = asText(choice.finish_reason) ?? finishReason;
   }
   return { count: list?.length ?? null, hasContent, finishReason };
+}
+
+export type AnswerName = Pick<AnswerReading, 'responseId' | 'responseModel'>;
+
+export function answerNameOf({ id, model }: JsonObject): AnswerName {
+  return { responseId: asText(id), responseModel: asText(model) };
 }
 
 /** The service tier that served an answer: some providers name it in its usage. */

@@ -6,7 +6,7 @@ import {
   type StreamReading,
 } from '../dialect.ts';
 import { asObject, type JsonObject, parseJson } from '../json.ts';
-import { type Choices, serviceTierOf, takeChoices } from './choices.ts';
+import { type AnswerName, answerNameOf, type Choices, serviceTierOf, takeChoices } from './choices.ts';
 import { errorMessage } from './errors.ts';
 import { statedCost } from './stated-cost.ts';
 
@@ -33,6 +33,8 @@ export class ChunkMeter implements StreamMeter {
   #error: string | null = null;
   #begun = false;
   #serviceTier: string | null = null;
+  /** As the first chunk that has one says. */
+  #name: AnswerName | null = null;
 
   /** @param clientAsksUsage whether chunks that carry nothing but usage are for the client, too */
   constructor(choices: Choices, clientAsksUsage: boolean) {
@@ -49,6 +51,7 @@ export class ChunkMeter implements StreamMeter {
     else this.#error = error;
     const { count, hasContent, finishReason } = takeChoices(chunk, this.#choices);
     this.#finishReason = finishReason ?? this.#finishReason;
+    if (this.#name === null && chunk.id !== undefined) this.#name = answerNameOf(chunk);
     const usage = usageOf(chunk);
     this.#serviceTier = serviceTierOf(chunk, usage) ?? this.#serviceTier;
     if (usage !== null) this.#usage = usage;
@@ -77,6 +80,7 @@ export class ChunkMeter implements StreamMeter {
       serviceTier: this.#serviceTier,
       statedCost: statedCost(usage),
       reported: this.#usage,
+      ...this.#name,
     };
   }
 

@@ -1,6 +1,6 @@
 import { type AnswerReading, nothingSaid } from '../dialect.ts';
 import { asObject, parseJson } from '../json.ts';
-import { type Choices, serviceTierOf, takeChoices } from './choices.ts';
+import { answerNameOf, type Choices, serviceTierOf, takeChoices } from './choices.ts';
 import { errorMessage } from './errors.ts';
 import { statedCost } from './stated-cost.ts';
 
@@ -22,5 +22,6 @@ export function readWholeAnswer(body: Buffer, choices: Choices): AnswerReading {
     serviceTier: serviceTierOf(answer, reported),
     statedCost: statedCost(reported),
     reported,
+    ...answerNameOf(answer),
   };
 }
