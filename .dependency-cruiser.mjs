@@ -1,6 +1,6 @@
 // DESIGN.md section 11: domain ← interfaces ← gateway, admin, jobs ← http ← app ← main.
 const interfaces =
-  '^src/(catalog/catalog|ledger/(ledger|instances|upkeep)|hot-state/hot-state|dialects/dialect|upstream/upstream|tokenizer/tokenizer|observability/(observer|health-report)|outbox/(outbox|signature))\\.ts$';
+  '^src/(catalog/catalog|ledger/(ledger|instances|upkeep)|hot-state/hot-state|dialects/dialect|upstream/upstream|tokenizer/tokenizer|observability/(observer|tracer|health-report)|outbox/(outbox|signature))\\.ts$';
 const test = '\\.(test|contract)\\.ts$';
 
 const only = (name, from, to) => ({
@@ -81,6 +81,18 @@ export default {
       severity: 'error',
       from: { path: '^src/', pathNot: ['^src/hot-state/redis/', test] },
       to: { path: 'node_modules/ioredis/' },
+    },
+    {
+      name: 'only-tracing-knows-opentelemetry',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/observability/tracing/', test] },
+      to: { path: 'node_modules/@opentelemetry/' },
+    },
+    {
+      name: 'tracing-is-loaded-only-where-it-is-on',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/observability/tracing/', test] },
+      to: { path: '^src/observability/tracing/', dependencyTypesNot: ['dynamic-import'] },
     },
     {
       name: 'only-main-imports-app',

@@ -26,6 +26,7 @@ describe('the environment', () => {
       billing: { allowNegative: false, streamAllowNegative: true, blockOnInsufficient: true },
       prometheus: { host: '127.0.0.1', port: 9090, isAskedFor: false },
       reconcileMs: 60_000,
+      tracing: null,
     });
   });
 

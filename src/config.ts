@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type BoundsConfig, boundsOf, boundsProblems, boundsVariables } from './config/bounds.ts';
 import { type RedisConfig, redisOf, redisProblems, redisVariables } from './config/redis.ts';
 import { withoutServiceLinks } from './config/service-links.ts';
+import { type TracingConfig, tracingOf, tracingProblems } from './config/tracing.ts';
 
 export interface ProviderConfig {
   readonly name: 'openai' | 'anthropic' | 'gemini';
@@ -47,6 +48,8 @@ export interface Config {
   readonly prometheus: PrometheusConfig | null;
   /** How often one process of all compares hot state with the ledger, of the tenants of which something changed. */
   readonly reconcileMs: number;
+  /** Null: off. */
+  readonly tracing: TracingConfig | null;
 }
 
 export interface PrometheusConfig {
@@ -145,7 +148,7 @@ export function readConfig(environment: Environment): Config {
     ? []
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
   const together = parsed.success ? boundsProblems(parsed.data) : [];
-  const problems = [...redisProblems(present), ...malformed, ...together];
+  const problems = [...redisProblems(present), ...malformed, ...together, ...tracingProblems(present)];
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems.join('\n'));
   const { data } = parsed;
   const config: Config = {
@@ -169,6 +172,7 @@ export function readConfig(environment: Environment): Config {
     },
     prometheus: prometheusOf(data),
     reconcileMs: data.RECONCILE_SECONDS * 1000,
+    tracing: tracingOf(present),
   };
   refuseUnsharedWorkers(config);
   return config;

@@ -175,7 +175,7 @@ async function serve(stream: Stream, count: number, stop: Stop, apiKey: string) 
   const { dialect, call } = stream;
   const headers = { authorization: `Bearer ${apiKey}`, 'idempotency-key': `${stop}-${count}` };
   await pipeline.serve(
-    { dialect, call, headers, address: '127.0.0.1', arrivedAtMs: performance.now() },
+    { dialect, call, headers, address: '127.0.0.1', arrivedAtMs: performance.now(), spans: null },
     client,
   );
   await pipeline.idle();

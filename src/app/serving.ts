@@ -36,6 +36,7 @@ import { missingOpenFiles } from './open-files.ts';
 import { openHeartbeat, openOrphanWatch } from './ownership.ts';
 import { openReconcile } from './reconcile.ts';
 import { administrationOf, type Stores } from './stores.ts';
+import { openTracer } from './tracing.ts';
 import type { Watch } from './watch.ts';
 
 export interface ServingOptions {
@@ -67,6 +68,7 @@ export async function openServing(
 ): Promise<Serving> {
   const { config, watch } = options;
   const { log, observer } = watch;
+  const tracer = await openTracer(config, observer, undo);
   const heartbeat = await openHeartbeat({ config, stores, observer }, undo);
   const cached = cacheOf(stores, config);
   const invalidation = invalidationOf(cached, stores, observer);
@@ -90,6 +92,7 @@ export async function openServing(
       ledger: stores.ledger,
       clock: systemClock,
       observer,
+      tracer,
       dialects,
       defaultDialect: openaiChat,
       bounds,

@@ -83,6 +83,7 @@ async function deliver(
   const { client, signal } = exchange;
   const begin = () => {
     start();
+    exchange.progress.spans?.firstChunk();
     delivery.begin();
   };
   const { cover, mayDeliver, onSent } = delivery;

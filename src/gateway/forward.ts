@@ -2,6 +2,7 @@ import type { Target } from '../catalog/catalog.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Observer } from '../observability/observer.ts';
+import type { RequestSpans } from '../observability/tracer.ts';
 import type { Unreachable, UpstreamCall, UpstreamClient, UpstreamResponse } from '../upstream/upstream.ts';
 import { headersForUpstream } from './headers.ts';
 import type { RequestHeaders } from './request.ts';
@@ -27,6 +28,7 @@ export interface Forwarding {
   /** Written into the body where admission had to clamp it. */
   readonly clampedOutput: number | null;
   readonly signal: AbortSignal;
+  readonly spans: RequestSpans | null;
 }
 
 /** Statuses that another upstream may answer differently: it is away, busy, or refuses our account. */
@@ -54,6 +56,7 @@ async function ask(
 ): Promise<UpstreamResponse | Unreachable> {
   const startedAtMs = clock.monotonic();
   const answer = await upstreams.send(callFor(forwarding, target, readCredential));
+  forwarding.spans?.upstreamAnswered(answer);
   observer.upstreamAnswered({
     provider: target.upstream.provider,
     result: answer.kind === 'response' ? answer.status : answer.reason,
@@ -67,7 +70,7 @@ function isWorthAnotherTry(answer: UpstreamResponse | Unreachable): boolean {
 }
 
 function callFor(
-  { dialect, request, headers, clampedOutput, signal }: Forwarding,
+  { dialect, request, headers, clampedOutput, signal, spans }: Forwarding,
   { upstream, route }: Target,
   readCredential: ForwardOptions['readCredential'],
 ): UpstreamCall {
@@ -79,9 +82,11 @@ function callFor(
     quirks,
     maxOutputTokens: clampedOutput,
   });
+  const passed =
+    spans?.upstreamAsked({ dialect, request, route, upstream, clampedOutput }, headers) ?? headers;
   return {
     url: `${baseUrl}${path}`,
-    headers: headersForUpstream(headers, authorization),
+    headers: headersForUpstream(passed, authorization),
     body,
     headersTimeoutMs,
     idleTimeoutMs,

@@ -33,7 +33,8 @@ export async function passFree(free: FreeRequest, options: FreeOptions): Promise
   if (client.gone.aborted) return null;
   client.gone.addEventListener('abort', onGone, { once: true });
   try {
-    const { answer } = await forward({ ...free, clampedOutput: null, signal: cancel.signal }, options);
+    const forwarding = { ...free, spans: free.progress.spans, clampedOutput: null, signal: cancel.signal };
+    const { answer } = await forward(forwarding, options);
     if (answer.kind === 'unreachable') return answer.reason === 'connection' ? unavailable : timedOut;
     const body = await readWhole(answer.body, { maxBytes: options.maxAnswerBytes, held });
     if (typeof body === 'string') return body === 'too_large' ? tooLarge : noRoom;

@@ -9,6 +9,7 @@ import type { HotState } from '../hot-state/hot-state.ts';
 import type { Lease } from '../ledger/instances.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
+import { inSpan, type RequestSpans } from '../observability/tracer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { UpstreamClient } from '../upstream/upstream.ts';
 import { type Asked, admit } from './admit.ts';
@@ -130,16 +131,19 @@ export function createPipeline(given: PipelineOptions): Pipeline {
 }
 
 async function serve(request: GatewayRequest, client: Client, options: Options): Promise<void> {
-  const progress = new Progress(options.clock, request.arrivedAtMs);
+  const progress = new Progress(options.clock, request.arrivedAtMs, request.spans);
   try {
     const refused = await answer(request, client, progress, options);
     if (refused !== null) refuse(client, progress, refused);
   } catch (error) {
     options.observer.fault('serving a request', error, progress.traceId);
+    request.spans?.failed(error);
     if (progress.answering) client.abandon();
     else refuse(client, progress, refusalOf(error, internal));
   } finally {
-    options.observer.requestEnded(progress.summary());
+    const summary = progress.summary();
+    request.spans?.summarised(summary);
+    options.observer.requestEnded(summary);
   }
 }
 
@@ -206,13 +210,13 @@ const overdueRefusal = refusal(
 );
 
 /** What could not be decided is told with its code too. */
-async function checked(asked: Asked, options: Options): ReturnType<typeof admit> {
+async function checked(asked: Asked, options: Options, spans: RequestSpans | null): ReturnType<typeof admit> {
   const { clock, observer } = options;
   const startedAtMs = clock.monotonic();
   const tell = (refusedWith: ErrorCode | null) =>
     observer.quotaChecked({ refusedWith, durationMs: clock.monotonic() - startedAtMs });
   try {
-    const answer = await admit(asked, options);
+    const answer = await inSpan(spans, 'admission', () => admit(asked, options));
     if (answer.kind === 'admission') tell(null);
     else if (answer.kind === 'not_admitted') tell(answer.refusal.code);
     return answer;
@@ -269,6 +273,7 @@ async function bill(asked: BillableRequest, options: Options): Promise<Refusal |
       observe,
     },
     options,
+    progress.spans,
   );
   if (admission.kind === 'refused') return admission;
   if (admission.kind === 'already_open' || admission.kind === 'settled') {

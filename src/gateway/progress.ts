@@ -6,6 +6,7 @@ import type { Outcome, UsageRecord } from '../domain/transaction.ts';
 import type { MeteredUsage } from '../domain/usage.ts';
 import type { Limit } from '../hot-state/hot-state.ts';
 import type { RequestSummary } from '../observability/observer.ts';
+import type { RequestSpans } from '../observability/tracer.ts';
 import type { ResponseHeaders } from './request.ts';
 
 type Known = { -readonly [Member in keyof RequestSummary]: RequestSummary[Member] };
@@ -19,6 +20,8 @@ export function storable(text: string): string {
 
 /** What is known of a request so far: times for its usage record, and the summary for who watches. */
 export class Progress {
+  /** Null where it isn't traced. */
+  readonly spans: RequestSpans | null;
   readonly #clock: Clock;
   readonly #arrivedAtMs: number;
   readonly #known: Known = {
@@ -39,7 +42,8 @@ export class Progress {
     timeToFirstByteMs: null,
   };
 
-  constructor(clock: Clock, arrivedAtMs: number) {
+  constructor(clock: Clock, arrivedAtMs: number, spans: RequestSpans | null = null) {
+    this.spans = spans;
     this.#clock = clock;
     this.#arrivedAtMs = arrivedAtMs;
   }

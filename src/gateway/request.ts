@@ -1,5 +1,6 @@
 import type { ClientCall, Dialect } from '../dialects/dialect.ts';
 import type { Refusal } from '../domain/errors.ts';
+import type { RequestSpans } from '../observability/tracer.ts';
 
 /** Header names are lower case. */
 export type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>;
@@ -18,6 +19,8 @@ export interface GatewayRequest extends Caller {
   readonly call: ClientCall;
   /** By the monotonic clock. */
   readonly arrivedAtMs: number;
+  /** Null where it isn't traced. */
+  readonly spans: RequestSpans | null;
 }
 
 /** The connection back to whoever asked. */

@@ -1,6 +1,7 @@
 import type { Target } from '../catalog/catalog.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
 import type { Refusal } from '../domain/errors.ts';
+import { inSpan } from '../observability/tracer.ts';
 import { holdOf } from './commit.ts';
 import type { ExchangeOptions } from './exchange.ts';
 import { finish } from './finish.ts';
@@ -51,7 +52,7 @@ export async function run(admitted: Admitted, options: RunOptions): Promise<Refu
     await options.hotState.release(holdOf(open));
     return null;
   }
-  const opening = openPending(open, options);
+  const opening = inSpan(progress.spans, 'pending', () => openPending(open, options));
   if (mayBeRepeated) {
     // Asking upstream twice for one request would cost us twice: here the ledger has the first word.
     const refused = await opening;
@@ -113,7 +114,7 @@ function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
   }
   cuts.ends.add(cancel);
   if (cuts.isCut) cancel();
-  const answer = forward({ ...admitted, signal: controller.signal }, options);
+  const answer = forward({ ...admitted, spans: admitted.progress.spans, signal: controller.signal }, options);
   // Awaited later or not at all: a failure must not count as unhandled in between.
   answer.catch(() => undefined);
   return { answer, cancel, signal: controller.signal };

@@ -42,7 +42,7 @@ async function committedWith(findPrice: Catalog['findPrice']): Promise<Commit | 
         upstream: { provider: 'sim' },
       } as unknown as Target,
     },
-    progress: { record: () => ({}), committed: () => undefined },
+    progress: { spans: null, record: () => ({}), committed: () => undefined },
   } as unknown as Exchange;
   const options = {
     catalog: { findModel: async () => undefined, findPrice } as unknown as Catalog,

@@ -8,6 +8,7 @@ import { receiptOf } from '../domain/receipt.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { addUsage, inputTokens, type MeteredUsage, outputTokens, type Usage } from '../domain/usage.ts';
 import type { Commit } from '../ledger/ledger.ts';
+import { inSpan } from '../observability/tracer.ts';
 import type { Closing, Settled } from './commit.ts';
 import type { Exchange, ExchangeOptions } from './exchange.ts';
 import { meter } from './meter.ts';
@@ -77,8 +78,11 @@ export async function commitPriced(
 ): Promise<Settled | null> {
   const { forwarded, progress } = exchange;
   const { ending, metered, charged } = priced;
-  const commit = options.settlements.commit(closingOf(exchange, priced));
-  progress.committed(ending.outcome, forwarded.target.upstream.provider, metered, charged);
+  const { outcome, reading } = ending;
+  progress.spans?.upstreamEnded({ outcome, metered, reading });
+  const closing = closingOf(exchange, priced);
+  const commit = inSpan(progress.spans, 'commit', () => options.settlements.commit(closing));
+  progress.committed(outcome, forwarded.target.upstream.provider, metered, charged);
   commit.then((settled) => tellCharge(exchange, priced, settled, options)).catch(() => undefined);
   return await within(options.clock, commit, options.commitWaitMs);
 }
@@ -189,16 +193,8 @@ export async function voidIt(
   const record = progress.record(outcome, null, description);
   const { tenantId, apiKeyId, traceId, transactionId } = open;
   progress.voided(outcome, forwarded.target.upstream.provider);
-  await within(
-    options.clock,
-    options.settlements.void({
-      tenantId,
-      apiKeyId,
-      traceId,
-      transactionId,
-      description: storable(description),
-      record,
-    }),
-    options.commitWaitMs,
-  );
+  progress.spans?.upstreamEnded({ outcome, metered: null, reading: null });
+  const closing = { tenantId, apiKeyId, traceId, transactionId, description: storable(description), record };
+  const voided = inSpan(progress.spans, 'void', () => options.settlements.void(closing));
+  await within(options.clock, voided, options.commitWaitMs);
 }

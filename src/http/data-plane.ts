@@ -11,6 +11,7 @@ import type { Pipeline } from '../gateway/pipeline.ts';
 import type { Caller } from '../gateway/request.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Observer } from '../observability/observer.ts';
+import type { RequestSpans, Tracer } from '../observability/tracer.ts';
 import { findBilled } from './billing.ts';
 import { type ReadBody, readBody } from './body.ts';
 import { connectionsFull } from './connections.ts';
@@ -27,6 +28,8 @@ export interface DataPlaneOptions {
   readonly ledger: Pick<Ledger, 'findByTrace'>;
   readonly clock: Clock & Timers;
   readonly observer: Observer;
+  /** Null where nothing is traced. */
+  readonly tracer: Tracer | null;
   /** What is served, each on its own paths. */
   readonly dialects: readonly Dialect[];
   /** Errors of paths that belong to no dialect take the shape of this one. */
@@ -132,7 +135,7 @@ function boundRequests(server: FastifyInstance, places: Places, options: DataPla
 }
 
 function serveDialects(server: FastifyInstance, places: Places, options: DataPlaneOptions): void {
-  const { pipeline, clock, dialects, bounds } = options;
+  const { pipeline, clock, dialects, bounds, tracer } = options;
   const unsent = new UnsentAnswers(bounds.maxUnsentBytes, clock);
   const sending = { stallMs: bounds.stallMs, timers: clock, unsent };
   const routes = dialects.flatMap((dialect) => dialect.paths.map((path) => ({ path, dialect })));
@@ -145,16 +148,20 @@ function serveDialects(server: FastifyInstance, places: Places, options: DataPla
       if (call === null) return turnAway(reply, unreadablePath, dialect, options);
       // From here on the answer is the pipeline's, which streams it and must own the connection.
       reply.hijack();
+      const spans = tracer === null ? null : spansOf(request, path, tracer);
       const place = places.get(request);
       places.delete(request);
       // The pipeline knows how long it needs the body, and nothing else keeps it.
       request.body = undefined;
       void pipeline
         .serve(
-          { dialect, ...callerOf(request), call, arrivedAtMs },
+          { dialect, ...callerOf(request), call, arrivedAtMs, spans },
           responseClient(reply.raw, dialect, sending),
         )
-        .finally(() => place?.leave());
+        .finally(() => {
+          place?.leave();
+          spans?.ended(reply.raw.headersSent ? reply.raw.statusCode : null);
+        });
       return reply;
     });
   }
@@ -188,6 +195,11 @@ function tellTenants(server: FastifyInstance, options: DataPlaneOptions): void {
 function callerOf({ headers, ip }: FastifyRequest): Caller {
   // A socket that is gone has none.
   return { headers, address: ip ?? '' };
+}
+
+function spansOf(request: FastifyRequest, route: string, tracer: Tracer): RequestSpans {
+  const { method, url, protocol: scheme, headers } = request;
+  return tracer.requestArrived({ method, route, path: pathOf(url), scheme, headers });
 }
 
 /** Without the query, where some clients put their secret. */

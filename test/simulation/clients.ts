@@ -137,6 +137,7 @@ export class Clients {
           address: '127.0.0.1',
           call: { path: '/v1/chat/completions', query: new URLSearchParams(), body: asked.body },
           arrivedAtMs: process.clock.monotonic(),
+          spans: null,
         },
         connection,
       );

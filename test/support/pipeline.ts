@@ -290,6 +290,7 @@ export function requestOf(apiKey: string, directives: string, changes: object = 
       ),
     },
     arrivedAtMs: performance.now(),
+    spans: null,
   };
 }
 
