@@ -99,7 +99,7 @@ export async function openServing(
     },
     maxConnections: config.bounds.maxConnections,
     trustedProxies: config.trustedProxies,
-    adminPlane: adminPlaneOf({ stores, log, tokenizer, catalog, invalidation, reconcile }),
+    adminPlane: adminPlaneOf({ stores, log, observer, tokenizer, catalog, invalidation, reconcile }),
     health,
   });
   const missing = await missingOpenFiles(config.bounds);
@@ -210,6 +210,7 @@ function openPipeline(parts: PipelineParts, undo: AsyncDisposableStack): Pipelin
 interface AdminParts {
   readonly stores: Stores;
   readonly log: Logger;
+  readonly observer: Observer;
   readonly tokenizer: Tokenizer;
   readonly catalog: CachedCatalog;
   readonly invalidation: CatalogInvalidation;
@@ -217,7 +218,7 @@ interface AdminParts {
 }
 
 function adminPlaneOf(parts: AdminParts): AdminPlaneOptions {
-  const { stores, log, tokenizer, catalog, invalidation, reconcile } = parts;
+  const { stores, log, observer, tokenizer, catalog, invalidation, reconcile } = parts;
   const administration = administrationOf(stores, log);
   return {
     calls: [
@@ -228,6 +229,7 @@ function adminPlaneOf(parts: AdminParts): AdminPlaneOptions {
     ],
     admins: catalog,
     newId: randomUUIDv7,
+    onFault: (what, error) => observer.fault(what, error, null),
     onCatalogChange: () => invalidation.changed(),
   };
 }

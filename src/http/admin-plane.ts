@@ -12,6 +12,8 @@ export interface AdminPlaneOptions {
   readonly admins: Pick<CatalogStore, 'findAdmin'>;
   /** Makes the reference that ties an answer to its line in the log. */
   readonly newId: IdSource;
+  /** Told what made a call fail that was in order. */
+  readonly onFault: (what: string, error: unknown) => void;
   /** Called after each change of the catalogue, before its answer goes out. */
   readonly onCatalogChange: () => void;
 }
@@ -32,7 +34,7 @@ export function adminPlane(options: AdminPlaneOptions): FastifyPluginAsync {
 }
 
 function mount(plane: FastifyInstance, options: AdminPlaneOptions): void {
-  const { calls, admins, newId, onCatalogChange } = options;
+  const { calls, admins, onCatalogChange } = options;
   const actors = new WeakMap<FastifyRequest, string>();
 
   takeJsonOnly(plane);
@@ -52,7 +54,7 @@ function mount(plane: FastifyInstance, options: AdminPlaneOptions): void {
       refusal('NOT_FOUND', `There is no ${request.method} ${request.url.split('?', 1)[0]} in the admin API.`),
     ),
   );
-  plane.setErrorHandler((error, request, reply) => sendError(reply, request, error, newId));
+  plane.setErrorHandler((error, _, reply) => sendError(reply, error, options));
 
   for (const call of calls) {
     plane.route({
@@ -132,18 +134,17 @@ function sendRefusal(
 
 function sendError(
   reply: FastifyReply,
-  request: FastifyRequest,
   error: unknown,
-  newId: IdSource,
+  { newId, onFault }: Pick<AdminPlaneOptions, 'newId' | 'onFault'>,
 ): FastifyReply {
   const unreadable = refusalOfUnreadable(error);
   if (unreadable !== undefined) return sendRefusal(reply, unreadable);
   if (error instanceof Fault && error.code !== 'INTERNAL') {
-    request.log.warn({ err: error }, 'an admin call failed');
+    onFault('an admin call failed', error);
     return sendRefusal(reply, refusal(error.code, error.message));
   }
   const reference = newId();
-  request.log.error({ err: error, reference }, 'an admin call failed unexpectedly');
+  onFault('an admin call failed unexpectedly', new Error(`reference ${reference}`, { cause: error }));
   return sendRefusal(
     reply,
     refusal(

@@ -91,7 +91,9 @@ function tellErrors(server: FastifyInstance, options: DataPlaneOptions): void {
     const hasLeft = error === request.raw.errored;
     if (!hasLeft && (error.statusCode ?? 500) >= 500)
       options.observer.fault(`answering ${pathOf(request.url)}`, error, null);
-    send(reply, requestRefusal(error), dialectAt(request.url, options));
+    const [refused, dialect] = [requestRefusal(error), dialectAt(request.url, options)];
+    if (hasLeft || request.method !== 'POST') send(reply, refused, dialect);
+    else turnAway(reply, refused, dialect, options);
   });
   server.setNotFoundHandler((request, reply) => {
     const message = `There is no ${request.method} ${pathOf(request.url)} here.`;

@@ -104,7 +104,13 @@ export async function openTestPlane(options: TestPlaneOptions = {}): Promise<Tes
   ];
   const app = Fastify({ routerOptions: { maxParamLength: 500 } });
   await app.register(
-    adminPlane({ calls, admins: catalog, newId: randomUUIDv7, onCatalogChange: () => catalog.invalidate() }),
+    adminPlane({
+      calls,
+      admins: catalog,
+      newId: randomUUIDv7,
+      onFault: () => undefined,
+      onCatalogChange: () => catalog.invalidate(),
+    }),
   );
 
   const send: TestPlane['send'] = async (method, path, body, { idempotencyKey, headers = {} } = {}) => {

@@ -69,7 +69,8 @@ export async function read(response: Response): Promise<Answer> {
 export async function startGateway(options: GatewayOptions = {}): Promise<TestGateway> {
   const own = options.dataDir === undefined ? await newDataDir() : null;
   const dataDir = options.dataDir ?? own?.path ?? '';
-  const adminToken = 'test-admin-token-0123456789';
+  // One that is to choose its own is given an empty one.
+  const adminToken = options.env?.ADMIN_TOKEN || 'test-admin-token-0123456789';
   const env = {
     PATH: process.env.PATH ?? '',
     HOME: process.env.HOME ?? '',
