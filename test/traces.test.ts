@@ -396,7 +396,8 @@ describe('a collector', () => {
 
   it('that never answers does not hold up the end of the process', async () => {
     const silent = await startTraceCollector(new Promise(() => undefined));
-    const env = { ...tracingEnv(silent.endpoint), OTEL_EXPORTER_OTLP_TIMEOUT: '600000' };
+    const patient = { OTEL_EXPORTER_OTLP_TIMEOUT: '600000', OTEL_BSP_EXPORT_TIMEOUT: '600000' };
+    const env = { ...tracingEnv(silent.endpoint), ...patient };
     const ending = await startGateway({ env });
     await addModels(ending);
     await serveTwenty(ending);

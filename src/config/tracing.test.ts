@@ -20,7 +20,12 @@ describe('tracing', () => {
   ])('is on by %s', (_, environment) => {
     expect(readConfig(environment).tracing).toEqual({
       sampler: { ratio: 1, followsClient: true },
-      batch: { maxQueueSize: 2_048, maxExportBatchSize: 512, scheduledDelayMillis: 5_000 },
+      batch: {
+        maxQueueSize: 2_048,
+        maxExportBatchSize: 512,
+        scheduledDelayMillis: 5_000,
+        exportTimeoutMillis: 30_000,
+      },
     });
   });
 
@@ -37,7 +42,11 @@ describe('tracing', () => {
 
   it('sends no more at once than its queue holds', () => {
     const { tracing } = readConfig({ ...on, OTEL_BSP_MAX_QUEUE_SIZE: '100', OTEL_BSP_SCHEDULE_DELAY: '50' });
-    expect(tracing?.batch).toEqual({ maxQueueSize: 100, maxExportBatchSize: 100, scheduledDelayMillis: 50 });
+    expect(tracing?.batch).toMatchObject({
+      maxQueueSize: 100,
+      maxExportBatchSize: 100,
+      scheduledDelayMillis: 50,
+    });
   });
 
   it('keeps where spans go, and with which headers, out of the config', () => {

@@ -22,6 +22,7 @@ export interface BatchConfig {
   readonly maxQueueSize: number;
   readonly maxExportBatchSize: number;
   readonly scheduledDelayMillis: number;
+  readonly exportTimeoutMillis: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -48,6 +49,7 @@ const tracingSchema = z.object({
   OTEL_BSP_MAX_QUEUE_SIZE: wholeNumber(1, 100_000).default(2_048),
   OTEL_BSP_MAX_EXPORT_BATCH_SIZE: wholeNumber(1, 10_000).default(512),
   OTEL_BSP_SCHEDULE_DELAY: wholeNumber(10, 300_000).default(5_000),
+  OTEL_BSP_EXPORT_TIMEOUT: wholeNumber(10, 600_000).default(30_000),
 });
 
 function isOn(environment: Environment): boolean {
@@ -87,6 +89,7 @@ export function tracingOf(environment: Environment): TracingConfig | null {
       maxQueueSize: data.OTEL_BSP_MAX_QUEUE_SIZE,
       maxExportBatchSize: Math.min(data.OTEL_BSP_MAX_EXPORT_BATCH_SIZE, data.OTEL_BSP_MAX_QUEUE_SIZE),
       scheduledDelayMillis: data.OTEL_BSP_SCHEDULE_DELAY,
+      exportTimeoutMillis: data.OTEL_BSP_EXPORT_TIMEOUT,
     },
   };
 }

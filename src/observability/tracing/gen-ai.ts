@@ -1,4 +1,5 @@
 import type { Attributes } from '@opentelemetry/api';
+import type { Outcome } from '../../domain/transaction.ts';
 import { inputTokens, outputTokens, type Usage, type UsageClass } from '../../domain/usage.ts';
 import type { TracedCall, UpstreamEnd } from '../tracer.ts';
 
@@ -80,17 +81,31 @@ export function usageAttributes(usage: Usage): Attributes {
 }
 
 export function answerAttributes({ outcome, metered, reading }: UpstreamEnd): Attributes {
-  const finishReason = outcome === 'completed' ? reading?.finishReason : 'error';
   return {
     'tollgate.outcome': outcome,
-    ...(metered === null ? {} : usageAttributes(metered.usage)),
-    ...(metered === null ? {} : { 'tollgate.usage.method': metered.method }),
-    ...(finishReason === undefined || finishReason === null || reading === null
+    ...(metered === null
       ? {}
-      : { 'gen_ai.response.finish_reasons': [finishReason] }),
-    ...(reading === null || reading.responseId === null ? {} : { 'gen_ai.response.id': reading.responseId }),
-    ...(reading === null || reading.responseModel === null
-      ? {}
-      : { 'gen_ai.response.model': reading.responseModel }),
+      : { ...usageAttributes(metered.usage), 'tollgate.usage.method': metered.method }),
+    ...(reading === null ? {} : readingAttributes(outcome, reading)),
   };
+}
+
+type Reading = NonNullable<UpstreamEnd['reading']>;
+
+function readingAttributes(outcome: Outcome, reading: Reading): Attributes {
+  const finishReason = outcome === 'completed' ? nameOf(reading.finishReason) : 'error';
+  const responseId = nameOf(reading.responseId);
+  const responseModel = nameOf(reading.responseModel);
+  return {
+    ...(finishReason === null ? {} : { 'gen_ai.response.finish_reasons': [finishReason] }),
+    ...(responseId === null ? {} : { 'gen_ai.response.id': responseId }),
+    ...(responseModel === null ? {} : { 'gen_ai.response.model': responseModel }),
+  };
+}
+
+const shapeOfNames = /^[\x21-\x7e]{1,256}$/;
+
+/** A name that a provider gave; where it is none, it might be text. */
+function nameOf(given: string | null): string | null {
+  return given !== null && shapeOfNames.test(given) ? given : null;
 }

@@ -32,6 +32,7 @@ export interface TracingOptions {
     readonly maxQueueSize: number;
     readonly maxExportBatchSize: number;
     readonly scheduledDelayMillis: number;
+    readonly exportTimeoutMillis: number;
   };
   readonly clock: Clock & Timers;
   readonly onFault: (what: string, error: unknown) => void;
