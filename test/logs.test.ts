@@ -376,6 +376,18 @@ describe('a fault of our own', () => {
     expectNothingPlanted();
   });
 
+  it('before it is known who asks is one line, beside its fault', async () => {
+    const { secret } = await gateway.admin('POST', `/tenants/${tenant.id}/api-keys`, { name: 'unseen' });
+    await administer(databaseUrl, 'ALTER TABLE api_key RENAME TO away');
+    const answer = await ask('answers', {}, { authorization: `Bearer ${secret}` });
+    await administer(databaseUrl, 'ALTER TABLE away RENAME TO api_key');
+    expect(answer.status).toBe(500);
+    const own = () => lines().filter(({ msg, code }) => msg === 'request turned away' && code === 'INTERNAL');
+    await until(() => own().length > 0);
+    expect(own()).toHaveLength(1);
+    expect(gateway.output()).not.toContain(secret);
+  });
+
   it('where Redis is away leaves no password', async () => {
     await redis.crash();
     const answer = await ask('answers');

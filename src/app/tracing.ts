@@ -3,7 +3,7 @@ import { systemClock } from '../domain/clock.ts';
 import type { Observer } from '../observability/observer.ts';
 import type { Tracer } from '../observability/tracer.ts';
 
-/** Null where tracing is off: nothing of OpenTelemetry is loaded then. */
+/** Null where tracing is off: no SDK is loaded then. */
 export async function openTracer(
   { tracing }: Config,
   observer: Observer,
