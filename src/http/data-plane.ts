@@ -90,7 +90,7 @@ function tellErrors(server: FastifyInstance, options: DataPlaneOptions): void {
     // A client that leaves in the middle of its body is no fault of ours, and there is nobody to tell.
     const hasLeft = error === request.raw.errored;
     if (!hasLeft && (error.statusCode ?? 500) >= 500)
-      options.observer.fault(`answering ${pathOf(request.url)}`, error, null);
+      options.observer.fault('answering a request', new Error(pathOf(request.url), { cause: error }), null);
     const [refused, dialect] = [requestRefusal(error), dialectAt(request.url, options)];
     if (hasLeft || request.method !== 'POST') send(reply, refused, dialect);
     else turnAway(reply, refused, dialect, options);

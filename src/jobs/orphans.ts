@@ -166,7 +166,8 @@ class Watch implements OrphanWatch {
       else await settlements.commit({ ...ids, ...checkpoint });
       onSettled(orphan);
     } catch (error) {
-      onFault(`settling transaction ${ids.transactionId} of instance ${owner}`, error);
+      const which = `transaction ${ids.transactionId} of instance ${owner}`;
+      onFault('settling an orphan', new Error(which, { cause: error }));
     }
   }
 }

@@ -138,6 +138,6 @@ export interface Observer {
   tokensCompared(accuracy: TokenAccuracy): void;
   /** What a process that died had left open was closed: to its last checkpoint, or without a charge. */
   orphanSettled(traceId: TraceId, isCharged: boolean): void;
-  /** Something broke that the request survived, or that ended it. */
+  /** Something broke that the request survived, or that ended it. `what` is one of few: which one it was is the error's to say. */
   fault(what: string, error: unknown, traceId: TraceId | null): void;
 }

@@ -147,7 +147,7 @@ async function readHolds(
     return await hotState.holds(tenantId);
   } catch (error) {
     if (error instanceof Fault && error.code === 'HOT_STATE_UNAVAILABLE') throw error;
-    onFault(`reading the holds of ${tenantId}`, error);
+    onFault('reading the holds of a tenant', new Error(tenantId, { cause: error }));
     return 'unreadable';
   }
 }

@@ -43,13 +43,8 @@ export function createMetricsObserver(to: Instruments, differences: DifferenceGa
       if (failed > 0) to.batchFailed.inc(failed);
     },
     reconciled: (report) => differences.take(report),
-    fault: (what) => to.faults.inc({ what: to.faultKinds.of(kindOf(what)) }),
+    fault: (what) => to.faults.inc({ what: to.faultKinds.of(what) }),
   };
-}
-
-/** Where it names a path, that is the client's choice: what stands before is what it is about. */
-function kindOf(what: string): string {
-  return what.split(/ \//, 1)[0] ?? what;
 }
 
 function countRequest(to: Instruments, summary: RequestSummary): void {

@@ -50,7 +50,7 @@ describe('the number of series', () => {
       observer.tokensCompared({ model: name, counted: 99, reported: 100, percent: 99 });
       observer.upstreamAnswered({ provider: name, result: 200, latencyMs: 1 });
       observer.upstreamAnswered({ provider: name, result: 'connection', latencyMs: 1 });
-      observer.fault(`answering /${name}`, new Error('x'), null);
+      observer.fault(`answering ${name}`, new Error('x'), null);
     }
     const { samples } = await scrape();
     expect(samples.length).toBeLessThan(6_000);
