@@ -52,6 +52,7 @@ const atOnce = 4;
 
 const models: Readonly<Record<string, string>> = {
   good: 'ttfb_ms=5&tokens_per_second=0&tokens=20',
+  running: 'ttfb_ms=5&tokens_per_second=10&tokens=80',
   slow: 'ttfb_ms=5&tokens_per_second=10&tokens=600',
   silent: 'ttfb_ms=5&tokens_per_second=0&tokens=20&fault=no_usage',
   failing: 'ttfb_ms=0&fault=refuse_500',

@@ -32,6 +32,7 @@ export function createMetricsObserver(to: Instruments, differences: DifferenceGa
     },
     tokensCompared: ({ model: name, counted, reported }) => {
       const model = to.upstreamModels.of(name);
+      to.compared.inc({ model });
       to.accuracy.set({ model }, accuracy.add(model, counted, reported));
     },
     orphanSettled: (_, isCharged) => to.orphans.inc({ result: isCharged ? 'charged' : 'voided' }),
