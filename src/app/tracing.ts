@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
 import { systemClock } from '../domain/clock.ts';
 import type { Observer } from '../observability/observer.ts';
-import type { Tracer } from '../observability/tracer.ts';
+import { guarded, type Tracer } from '../observability/tracer.ts';
 
 /** Null where tracing is off: no SDK is loaded then. */
 export async function openTracer(
@@ -14,5 +14,5 @@ export async function openTracer(
   const onFault = (what: string, error: unknown) => observer.fault(what, error, null);
   const { tracer, close } = openTracing({ ...tracing, clock: systemClock, onFault });
   undo.defer(close);
-  return tracer;
+  return guarded(tracer);
 }

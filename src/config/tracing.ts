@@ -41,7 +41,13 @@ const samplers = [
 /** Other protocols need other exporters; a collector that takes protobuf takes JSON at the same address. */
 const protocol = z.enum(['http/json', 'http/protobuf']).optional();
 
+const endpoint = z
+  .url({ protocol: /^https?$/, error: 'has to be a URL such as http://localhost:4318' })
+  .optional();
+
 const tracingSchema = z.object({
+  OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint,
   OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
   OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: protocol,
   OTEL_TRACES_SAMPLER: z.enum(samplers).default('parentbased_always_on'),
@@ -53,10 +59,10 @@ const tracingSchema = z.object({
 });
 
 function isOn(environment: Environment): boolean {
-  const endpoint =
+  const whereTo =
     environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? environment.OTEL_EXPORTER_OTLP_ENDPOINT ?? '';
   const isDisabled = environment.OTEL_SDK_DISABLED?.toLowerCase() === 'true';
-  return endpoint !== '' && !isDisabled && environment.OTEL_TRACES_EXPORTER !== 'none';
+  return whereTo !== '' && !isDisabled && environment.OTEL_TRACES_EXPORTER !== 'none';
 }
 
 /** Null where tracing is off: the variables then belong to others. */

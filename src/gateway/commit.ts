@@ -14,6 +14,8 @@ export interface Charged {
   readonly transactionId: TransactionId;
   readonly amount: NanoUsd;
   readonly balanceAfter: NanoUsd;
+  /** The ledger had it before: an answer to an earlier attempt was lost, or another process has settled the same. */
+  readonly wasThere: boolean;
 }
 
 /** The ledger closed it without a charge, or knows nothing of it. */
@@ -24,6 +26,12 @@ export interface NotCharged {
 /** Another process took this one for dead, and charged what was delivered until then as far as it knew. */
 export interface ChargedByAnother {
   readonly kind: 'charged_by_another';
+}
+
+/** Without a charge. */
+export interface Closed {
+  /** It was closed before, however. */
+  readonly wasThere: boolean;
 }
 
 export type Settled = Charged | NotCharged | ChargedByAnother;
@@ -38,7 +46,7 @@ export interface Settlements {
    * @throws whatever the ledger refuses it with: it then stays PENDING
    */
   commit(commit: Closing<Commit>): Promise<Settled>;
-  void(close: Closing<Void>): Promise<void>;
+  void(close: Closing<Void>): Promise<Closed>;
   /** Resolves when everything that was begun is settled. */
   idle(): Promise<void>;
   /** How many are not settled yet. */
@@ -148,13 +156,14 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
           hotState.deduct(hold, answer.projection, tokens),
         );
         const { transactionId, amount, balanceAfter } = answer;
-        return { kind: 'charged', transactionId, amount, balanceAfter };
+        return { kind: 'charged', transactionId, amount, balanceAfter, wasThere: false };
       }
       case 'already_committed': {
         // An attempt whose answer was lost: the row is there, the projection has to be fetched.
         await tellHotState('projecting a commit', traceId, () => deductNewest(hold, tokens));
         const { id, amount, balanceAfter } = answer.transaction;
-        if (amount === close.amount) return { kind: 'charged', transactionId: id, amount, balanceAfter };
+        if (amount === close.amount)
+          return { kind: 'charged', transactionId: id, amount, balanceAfter, wasThere: true };
         observer.fault(
           'committing to the ledger',
           new Error(chargedOtherwise(amount, close.amount)),
@@ -188,9 +197,11 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
     if (snapshot.kind === 'snapshot') await hotState.deduct(hold, snapshot.projection, tokens);
   }
 
-  async function voidPending(close: Closing<Void>): Promise<void> {
-    await untilDone('voiding in the ledger', close.traceId, () => ledger.voidPending(close));
+  async function voidPending(close: Closing<Void>): Promise<Closed> {
+    const voids = () => ledger.voidPending(close);
+    const { kind } = await untilDone('voiding in the ledger', close.traceId, voids);
     await tellHotState('releasing a hold', close.traceId, () => hotState.release(holdOf(close)));
+    return { wasThere: kind !== 'voided' };
   }
 
   async function only<T>(id: TransactionId, settlement: () => Promise<T>): Promise<T> {

@@ -199,7 +199,7 @@ function callerOf({ headers, ip }: FastifyRequest): Caller {
   return { headers, address: ip ?? '' };
 }
 
-function spansOf(request: FastifyRequest, route: string, tracer: Tracer): RequestSpans {
+function spansOf(request: FastifyRequest, route: string, tracer: Tracer): RequestSpans | null {
   const { method, url, protocol: scheme, headers } = request;
   return tracer.requestArrived({ method, route, path: pathOf(url), scheme, headers });
 }

@@ -5,7 +5,7 @@ import type { ApiKeyId, InstanceId, TenantId, TraceId, TransactionId } from '../
 import { nano } from '../domain/money.ts';
 import type { Instances, KnownInstance, Orphan, OrphanSearch } from '../ledger/instances.ts';
 import type { CheckpointedClosing } from '../ledger/ledger.ts';
-import { createOrphanWatch, type OrphansOptions, type OrphanWatch } from './orphans.ts';
+import { createOrphanWatch, type OrphansOptions, type OrphanWatch, type SettledOrphan } from './orphans.ts';
 
 const self = 'self' as InstanceId;
 const other = 'other' as InstanceId;
@@ -75,10 +75,12 @@ const instances: Instances = {
   markSettled: async () => undefined,
 };
 
-function close(kind: string, { transactionId }: { readonly transactionId: TransactionId }): void {
+function close(kind: string, { transactionId }: { readonly transactionId: TransactionId }): SettledOrphan {
   if (transactionId.startsWith('bad')) throw new Error('the ledger refuses it');
+  if (transactionId.startsWith('closed')) return { wasThere: true };
   open = open.filter((orphan) => orphan.transactionId !== transactionId);
   closed.push(`${kind} ${transactionId}`);
+  return { wasThere: false };
 }
 
 function watch(changes: Partial<OrphansOptions> = {}): OrphanWatch {
@@ -195,6 +197,15 @@ describe('while it runs', () => {
     expect(faults).toHaveLength(2);
   });
 
+  it('tells of each that it has closed itself, and of none that another process was quicker with', async () => {
+    known.set(other, { ...instanceOf(other), hasEnded: true });
+    addOpen('closed by another', other);
+    addOpen('row', other);
+    const told: string[] = [];
+    await watch({ onSettled: ({ transactionId }) => told.push(transactionId) }).settleDead();
+    expect(told).toEqual(['row']);
+  });
+
   it('waits for none that can not be settled yet, neither at the start nor later, and tries it once at a time', async () => {
     known.set(other, { ...instanceOf(other), hasEnded: true });
     addOpen('locked', other);
@@ -202,11 +213,11 @@ describe('while it runs', () => {
     const tried: string[] = [];
     const watching = watch({
       settlements: {
-        commit: async () => undefined,
+        commit: async () => ({ wasThere: false }),
         void: async (one) => {
           tried.push(one.transactionId);
           if (one.transactionId === 'locked') await new Promise(() => undefined);
-          close('void', one);
+          return close('void', one);
         },
         isSettling: (id) => id === 'locked' && tried.includes(id),
       },

@@ -7,10 +7,13 @@ import { BeatWatch } from './beat-watch.ts';
 import { goneAfterMs } from './heartbeat.ts';
 import { toldOnce } from './told-once.ts';
 
+/** `wasThere`: somebody else has closed it the same way. Without it, in another. */
+export type SettledOrphan = { readonly wasThere: boolean } | { readonly kind: string };
+
 /** Closes in the ledger, then in hot state; each is tried until it is in. */
 export interface OrphanSettlements {
-  commit(commit: Commit & { readonly apiKeyId: ApiKeyId }): Promise<unknown>;
-  void(close: Void & { readonly apiKeyId: ApiKeyId }): Promise<unknown>;
+  commit(commit: Commit & { readonly apiKeyId: ApiKeyId }): Promise<SettledOrphan>;
+  void(close: Void & { readonly apiKeyId: ApiKeyId }): Promise<SettledOrphan>;
   /** Whether one of them is under way. */
   isSettling(transactionId: TransactionId): boolean;
 }
@@ -162,9 +165,12 @@ class Watch implements OrphanWatch {
         throw new Error(
           `the checkpoint of transaction ${ids.transactionId} can't be read: a newer version has to settle it`,
         );
-      if (checkpoint === 'nothing') await settlements.void({ ...ids, ...voided(orphan) });
-      else await settlements.commit({ ...ids, ...checkpoint });
-      onSettled(orphan);
+      const settled =
+        checkpoint === 'nothing'
+          ? await settlements.void({ ...ids, ...voided(orphan) })
+          : await settlements.commit({ ...ids, ...checkpoint });
+      // Of several processes that look at the same, one tells.
+      if ('wasThere' in settled && !settled.wasThere) onSettled(orphan);
     } catch (error) {
       const which = `transaction ${ids.transactionId} of instance ${owner}`;
       onFault('settling an orphan', new Error(which, { cause: error }));

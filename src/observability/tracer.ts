@@ -9,8 +9,8 @@ import type { RequestSummary } from './observer.ts';
  * would tell it something looks for it first. Nothing it does can fail a request.
  */
 export interface Tracer {
-  /** A request of the data plane is there; what its headers say of a trace is continued. */
-  requestArrived(request: ArrivedRequest): RequestSpans;
+  /** A request of the data plane is there; what its headers say of a trace is continued. Null: it isn't traced. */
+  requestArrived(request: ArrivedRequest): RequestSpans | null;
 }
 
 export interface ArrivedRequest {
@@ -71,4 +71,56 @@ export interface UpstreamEnd {
 /** A step as a span where the request has some. */
 export function inSpan<T>(spans: RequestSpans | null, name: Step, work: () => Promise<T>): Promise<T> {
   return spans === null ? work() : spans.step(name, work);
+}
+
+/** The same tracer, of which nothing that fails reaches a request. */
+export function guarded(tracer: Tracer): Tracer {
+  return {
+    requestArrived: (request) => {
+      try {
+        const spans = tracer.requestArrived(request);
+        return spans === null ? null : guardedSpans(spans);
+      } catch {
+        return null;
+      }
+    },
+  };
+}
+
+function guardedSpans(spans: RequestSpans): RequestSpans {
+  const tell = (call: () => void) => {
+    try {
+      call();
+    } catch {
+      // A trace that lacks something is worth less than a request that is served.
+    }
+  };
+  return {
+    step: async (name, work) => {
+      // Begun once, whatever its span does, and what comes of it is what came of the work.
+      let running: ReturnType<typeof work> | null = null;
+      const once = () => {
+        running ??= work();
+        return running;
+      };
+      try {
+        return await spans.step(name, once);
+      } catch {
+        return await once();
+      }
+    },
+    upstreamAsked: (call, headers) => {
+      try {
+        return spans.upstreamAsked(call, headers);
+      } catch {
+        return headers;
+      }
+    },
+    upstreamAnswered: (answer) => tell(() => spans.upstreamAnswered(answer)),
+    firstChunk: () => tell(() => spans.firstChunk()),
+    upstreamEnded: (end) => tell(() => spans.upstreamEnded(end)),
+    failed: (error) => tell(() => spans.failed(error)),
+    summarised: (summary) => tell(() => spans.summarised(summary)),
+    ended: (status) => tell(() => spans.ended(status)),
+  };
 }

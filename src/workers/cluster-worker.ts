@@ -33,11 +33,10 @@ export function forkWorker(port: number): WorkerProcess {
   return {
     metrics: () => {
       if (!worker.isConnected()) return Promise.resolve(null);
-      // One that is slow to answer isn't asked again meanwhile.
-      if (asking === null) {
-        asking = Promise.withResolvers();
-        send('metrics');
-      }
+      // What was asked while it began is lost, and a late answer to it is as good as one to this.
+      asking?.resolve(null);
+      asking = Promise.withResolvers();
+      send('metrics');
       return asking.promise;
     },
     pid: worker.process.pid,

@@ -102,9 +102,11 @@ function defineInstruments() {
       aggregator: 'average',
       registers,
     }),
-    compared: counter('tollgate_tokens_compared_total', "Streams whose count was compared with the provider's", [
-      'model',
-    ]),
+    compared: counter(
+      'tollgate_tokens_compared_total',
+      "Streams whose count was compared with the provider's",
+      ['model'],
+    ),
     revenue: counter('tollgate_revenue_total', 'Charged, in units of the currency', ['model']),
     cost: counter('tollgate_cost_total', 'What providers charge for it, where that is known', ['model']),
     tokens: counter('tollgate_tokens_total', 'Charged tokens', ['model', 'side']),

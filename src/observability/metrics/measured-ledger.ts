@@ -4,44 +4,57 @@ import type { Instruments } from './instruments.ts';
 
 type Answer = { readonly kind: string };
 
-/** A ledger whose charges are counted and timed. What it answers and throws is the ledger's own. */
+/**
+ * A ledger whose attempts to charge are timed, and counted where they fail: what it has taken in the end is told by whom it
+ * was taken for. What it answers and throws is the ledger's own.
+ */
 export function createMeasuredLedger(ledger: Ledger, to: Instruments): Ledger {
   return {
     ...ledger,
-    createPending: async (draft) => {
-      const answer = await ledger.createPending(draft);
-      if (answer.kind === 'duplicate') to.idempotentHits.inc();
-      return answer;
-    },
-    commitPending: async (commit) => {
-      const answer = await charging(to, () => ledger.commitPending(commit));
-      if (answer.kind === 'committed' && commit.record.stream) to.streamsCommitted.inc();
-      return answer;
-    },
+    commitPending: (commit) => charging(to, () => ledger.commitPending(commit)),
     voidPending: async (close) => {
       const answer = await ledger.voidPending(close);
-      if (answer.kind === 'voided' && close.record.stream) to.streamsFailed.inc();
+      if (answer.kind === 'voided' && close.record.stream) safely(() => to.streamsFailed.inc());
       return answer;
     },
-    deduct: (deduction) => charging(to, () => ledger.deduct(deduction)),
+    deduct: async (deduction) => {
+      const answer = await charging(to, () => ledger.deduct(deduction));
+      if (answer.kind === 'posted') safely(() => to.deducted.inc());
+      if (answer.kind === 'duplicate') safely(() => to.idempotentHits.inc());
+      return answer;
+    },
+    credit: async (topUp) => {
+      const answer = await ledger.credit(topUp);
+      if (answer.kind === 'duplicate') safely(() => to.idempotentHits.inc());
+      return answer;
+    },
   };
 }
 
-const taken = new Set(['committed', 'posted']);
-const takenBefore = new Set(['already_committed', 'duplicate']);
+/** What the ledger has says nothing against an attempt: its answer to an earlier one may have been lost. */
+const refused = new Set(['already_voided', 'unknown_transaction', 'conflict', 'unknown_tenant']);
 
 /** Only what the ledger answers is timed: how long it was away is no time of a write. */
 async function charging<T extends Answer>(to: Instruments, attempt: () => Promise<T>): Promise<T> {
   const startedAtMs = performance.now();
   try {
     const answer = await attempt();
-    to.billingDuration.observe((performance.now() - startedAtMs) / 1000);
-    if (taken.has(answer.kind)) to.deducted.inc();
-    else if (takenBefore.has(answer.kind)) to.idempotentHits.inc();
-    else to.notDeducted.inc({ reason: answer.kind });
+    safely(() => {
+      to.billingDuration.observe((performance.now() - startedAtMs) / 1000);
+      if (refused.has(answer.kind)) to.notDeducted.inc({ reason: answer.kind });
+    });
     return answer;
   } catch (error) {
-    to.notDeducted.inc({ reason: error instanceof Fault ? error.code : 'INTERNAL' });
+    safely(() => to.notDeducted.inc({ reason: error instanceof Fault ? error.code : 'INTERNAL' }));
     throw error;
+  }
+}
+
+/** A charge that is taken stays so, whatever becomes of its metrics. */
+function safely(count: () => void): void {
+  try {
+    count();
+  } catch {
+    // There is nobody to tell.
   }
 }

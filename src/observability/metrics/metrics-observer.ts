@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../domain/errors.ts';
 import { inputTokens, outputTokens } from '../../domain/usage.ts';
 import type { GatewayObserver, RequestSummary, UpstreamAttempt } from '../observer.ts';
 import type { DifferenceGauges } from './difference-gauges.ts';
@@ -24,7 +25,11 @@ export function createMetricsObserver(to: Instruments, differences: DifferenceGa
     upstreamAnswered: (attempt) => countAttempt(to, attempt),
     charged: ({ model: name, stream, metered, amount, costAmount }) => {
       const model = to.models.of(name);
-      if (stream) to.calculations.inc({ method: metered.method });
+      to.deducted.inc();
+      if (stream) {
+        to.streamsCommitted.inc();
+        to.calculations.inc({ method: metered.method });
+      }
       to.revenue.inc({ model }, unitsOf(amount));
       if (costAmount !== null) to.cost.inc({ model }, unitsOf(costAmount));
       to.tokens.inc({ model, side: 'input' }, inputTokens(metered.usage));
@@ -35,7 +40,10 @@ export function createMetricsObserver(to: Instruments, differences: DifferenceGa
       to.compared.inc({ model });
       to.accuracy.set({ model }, accuracy.add(model, counted, reported));
     },
-    orphanSettled: (_, isCharged) => to.orphans.inc({ result: isCharged ? 'charged' : 'voided' }),
+    orphanSettled: (_, isCharged) => {
+      to.orphans.inc({ result: isCharged ? 'charged' : 'voided' });
+      if (isCharged) to.deducted.inc();
+    },
     scriptRun: (script, durationMs) => to.luaDuration.observe({ script }, seconds(durationMs)),
     batchWritten: ({ size, failed, waitedMs, writeMs }) => {
       to.batchSize.observe(size);
@@ -48,10 +56,14 @@ export function createMetricsObserver(to: Instruments, differences: DifferenceGa
   };
 }
 
+/** Of a request under a trace id that was here before, with the same content. */
+const ofRepeats: ReadonlySet<ErrorCode> = new Set(['REQUEST_ALREADY_BILLED', 'REQUEST_IN_PROGRESS']);
+
 function countRequest(to: Instruments, summary: RequestSummary): void {
   const { model, provider, stream, code, outcome, transactionId, latencyMs, timeToFirstByteMs } = summary;
   const unbilled = code === null ? 'free' : 'refused';
   to.requests.inc({ outcome: outcome ?? unbilled, code: code ?? '' });
+  if (code !== null && ofRepeats.has(code)) to.idempotentHits.inc();
   // Only of what was opened is the model one of the catalog, and not what somebody has written.
   if (transactionId === null || model === null) return;
   to.modelRequests.inc({ model: to.models.of(model) });

@@ -30,6 +30,8 @@ interface PendingFigures {
   readonly oldestSeconds: number;
 }
 
+export const heartbeatName = 'tollgate_heartbeat_timestamp_seconds';
+
 /** What can't be told in this time isn't told: Prometheus waits for the rest. */
 const askedForMs = 2_000;
 
@@ -71,7 +73,7 @@ function registerProcessGauges(registry: Registry, sources: ScrapedSources): voi
     },
   });
   new Gauge({
-    name: 'tollgate_heartbeat_timestamp_seconds',
+    name: heartbeatName,
     help: "When the ledger last took this process' heartbeat",
     aggregator: 'min',
     registers,

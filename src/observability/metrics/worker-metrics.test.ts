@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { beforeEach, expect, it } from 'vitest';
 import { Scrape } from '../../../test/support/metrics.ts';
+import { heartbeatName } from './scraped-gauges.ts';
 import { type MeasuredWorker, WorkerMetrics } from './worker-metrics.ts';
 
 interface TestWorker extends MeasuredWorker {
@@ -8,6 +9,7 @@ interface TestWorker extends MeasuredWorker {
   readonly took: Histogram;
   readonly open: Gauge;
   readonly oldest: Gauge;
+  readonly beat: Gauge;
   answers: 'at once' | 'never' | 'not any more';
 }
 
@@ -19,6 +21,7 @@ function newWorker(): TestWorker {
     took: new Histogram({ name: 'took_seconds', help: 'x', buckets: [1, 10], registers }),
     open: new Gauge({ name: 'open', help: 'x', registers }),
     oldest: new Gauge({ name: 'oldest', help: 'x', aggregator: 'max', registers }),
+    beat: new Gauge({ name: heartbeatName, help: 'x', aggregator: 'min', registers }),
     answers: 'at once',
     metrics: async () => {
       if (worker.answers === 'never') return await new Promise(() => undefined);
@@ -45,6 +48,7 @@ beforeEach(() => {
     worker.took.observe(index === 0 ? 0.5 : 5);
     worker.open.set(2);
     worker.oldest.set(10 * (index + 1));
+    worker.beat.set(100);
   }
 });
 
@@ -83,9 +87,12 @@ it.each(['never', 'not any more'] as const)(
     await told();
     first.answers = answers;
     second.served.inc();
+    second.beat.set(130);
     let scrape = await told();
     expect(scrape.sum('served_total')).toBe(11);
     expect(scrape.sum('open')).toBe(2);
+    // It grows old, whoever it is that hangs.
+    expect(scrape.sum(heartbeatName)).toBe(100);
     expect(scrape.sum('tollgate_workers', { state: 'silent' })).toBe(1);
     first.answers = 'at once';
     first.served.inc();

@@ -1,5 +1,6 @@
 import { AggregatorRegistry, Gauge, Registry } from 'prom-client';
 import type { MetricValues } from './metrics.ts';
+import { heartbeatName } from './scraped-gauges.ts';
 
 /** A process whose metrics are told together with those of others. */
 export interface MeasuredWorker {
@@ -7,8 +8,11 @@ export interface MeasuredWorker {
   metrics(): Promise<unknown>;
 }
 
-/** Who doesn't answer in this time is told with what it said last: the others aren't silent for it. */
-const answersWithinMs = 1_000;
+/**
+ * Who doesn't answer in this time is told with what it said last: the others aren't silent for it. Longer than what it may
+ * wait for itself (scraped-gauges.ts, health.ts), and shorter than Prometheus waits.
+ */
+const answersWithinMs = 4_000;
 
 /**
  * The metrics of all workers as if they were one process. A counter must never fall: it would be taken for one that began
@@ -45,7 +49,7 @@ export class WorkerMetrics {
     let answering = 0;
     for (const [index, worker] of living.entries()) {
       const answer = answers[index] ?? null;
-      if (answer === null) silent.push(counted(this.#last.get(worker) ?? []));
+      if (answer === null) silent.push(stillTrue(this.#last.get(worker) ?? []));
       else {
         answering++;
         this.#last.set(worker, answer);
@@ -74,6 +78,11 @@ async function answerOf(worker: MeasuredWorker): Promise<MetricValues | null> {
 }
 
 const counts: ReadonlySet<string> = new Set(['counter', 'histogram']);
+
+/** Of one that doesn't answer, beside what it has counted: when it was last known to live. */
+function stillTrue(values: MetricValues): MetricValues {
+  return [...counted(values), ...values.filter(({ name }) => name === heartbeatName)];
+}
 
 /** What has been counted stays true; what is, of a process that is gone, is not. */
 function counted(values: MetricValues): MetricValues {
