@@ -45,10 +45,10 @@ async function untilFiring(...names: readonly string[]): Promise<void> {
   for (const name of names) seen.add(name);
 }
 
-async function untilSilent(): Promise<void> {
-  // For as long as anybody would want to know that a gateway died.
-  const others = async () => (await firing()).filter((name) => name !== 'TollgateOrphansSettled');
-  await expect.poll(others, { timeout: 150_000, interval: 500 }).toEqual([]);
+/** So that what fires then is set off by what is done then, and not by what was before. */
+async function untilSilent(...names: readonly string[]): Promise<void> {
+  const still = async () => (await firing()).filter((name) => names.length === 0 || names.includes(name));
+  await expect.poll(still, { timeout: 150_000, interval: 500 }).toEqual([]);
 }
 
 /** A load that goes on until the test of it is over. */
@@ -78,13 +78,27 @@ function idleCrowd(): AsyncDisposable {
   };
 }
 
-/** Hot state says again and again what the ledger doesn't, whatever it is repaired to. */
-async function spoiledHotState(): Promise<Disposable> {
-  await stage.ask(0, { model: 'good' }, bystander);
+/** Hot state says again and again what the ledger doesn't: each time that it is repaired, and loaded again. */
+function spoiledHotState(): AsyncDisposable {
   const key = `gw:quota:tenant:{${bystander.id}}`;
-  const spoil = () => askRedis(stage.redis, (redis) => redis.hset(key, 'balance', '123456789'));
-  const spoiling = setInterval(() => void spoil().catch(() => undefined), 200);
-  return { [Symbol.dispose]: () => clearInterval(spoiling) };
+  const spoil = async () => {
+    const isLoaded = await askRedis(stage.redis, (redis) => redis.hexists(key, 'loaded'));
+    if (isLoaded === 0) await stage.ask(0, { model: 'good' }, bystander);
+    await askRedis(stage.redis, (redis) => redis.hset(key, 'balance', '123456789'));
+  };
+  const over = new AbortController();
+  const spoiling = (async () => {
+    while (!over.signal.aborted) {
+      await spoil().catch(() => undefined);
+      await sleep(200);
+    }
+  })();
+  return {
+    [Symbol.asyncDispose]: async () => {
+      over.abort();
+      await spoiling;
+    },
+  };
 }
 
 /** A transaction that is older than any may be, and that nobody can close. */
@@ -125,7 +139,7 @@ it('tells of providers, of limits, of a full process, and of what the ledger and
   ]);
   using _refused = refusals();
   await using _idle = idleCrowd();
-  using _spoiled = await spoiledHotState();
+  await using _spoiled = spoiledHotState();
   await using _locked = await lockedTransaction();
   await untilFiring(
     'TollgateUpstreamFailing',
@@ -139,6 +153,7 @@ it('tells of providers, of limits, of a full process, and of what the ledger and
 });
 
 it('tells of a ledger that is slow', { timeout: 240_000 }, async () => {
+  await untilSilent('TollgateBillingSlow');
   await using _ = during(good);
   stage.toPostgres.delayMs = 80;
   await untilFiring('TollgateBillingSlow');
@@ -148,23 +163,28 @@ it('tells of a ledger that is slow', { timeout: 240_000 }, async () => {
 it('tells of a Redis that may drop what it must keep', { timeout: 240_000 }, async () => {
   const setPolicy = (policy: string) =>
     askRedis(stage.redis, (client) => client.config('SET', 'maxmemory-policy', policy));
+  await untilSilent('TollgatePartDegraded');
   await setPolicy('allkeys-lru');
   await untilFiring('TollgatePartDegraded');
   await setPolicy('noeviction');
 });
 
 it('tells of a Redis that has stopped', { timeout: 240_000 }, async () => {
+  const expected = ['TollgateQuotaChecksDown', 'TollgateQuotaChecksFailing', 'TollgatePartUnhealthy'];
+  await untilSilent(...expected);
   await using _ = during(good);
   await stage.redis.crash();
-  await untilFiring('TollgateQuotaChecksDown', 'TollgateQuotaChecksFailing', 'TollgatePartUnhealthy');
+  await untilFiring(...expected);
   await stage.redis.restart();
 });
 
 it('tells of a ledger that is blocked', { timeout: 240_000 }, async () => {
+  const expected = ['TollgateBillingFailing', 'TollgateHeartbeatMissing'];
+  await untilSilent(...expected);
   const running = Array.from({ length: 8 }, (_, turn) => stage.ask(turn, { model: 'running', stream: true }));
   await sleep(3_000);
   await stage.postgres.freeze();
-  await untilFiring('TollgateBillingFailing', 'TollgateHeartbeatMissing');
+  await untilFiring(...expected);
   await stage.postgres.thaw();
   await Promise.all(running);
 });

@@ -47,7 +47,7 @@ export interface Load {
 
 const messages = [{ role: 'user', content: 'Tell me of the sea.' }];
 const usualPatience = () => AbortSignal.timeout(20_000);
-const betweenRequestsMs = 40;
+const betweenRequestsMs = 150;
 const atOnce = 4;
 
 const models: Readonly<Record<string, string>> = {
