@@ -2,7 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { type PrometheusServer, startPrometheus } from '../support/services/prometheus.ts';
-import { type Dashboard, dashboardQueries, emptyQueries, readDashboard } from './dashboard.ts';
+import {
+  type Dashboard,
+  dashboardQueries,
+  emptyQueries,
+  emptyWithoutFallback,
+  readDashboard,
+} from './dashboard.ts';
 import { unknownSeries } from './metric-names.ts';
 
 const times = { rateInterval: '1m', range: '1h' };
@@ -36,6 +42,25 @@ describe('the queries of the dashboard', () => {
     for (const { expression, of } of answered)
       expect(expression, of).toMatch(/or on\(\) label_replace\(vector\(0\)|or vector\(0\)|^ALERTS/);
     expect(empty.length).toBeGreaterThan(40);
+  });
+
+  it('come to nothing at all where nobody counts and no zero stands in', async () => {
+    const queries = (await dashboardQueries(times, { fallbacks: false })).filter(
+      ({ of }) => !of.startsWith('annotation '),
+    );
+    for (const { of, expression } of queries) expect(expression, of).not.toContain('vector(');
+    expect(await emptyQueries(prometheus, times, { fallbacks: false })).toEqual(queries);
+  });
+
+  it('are excused from having data only where a zero stands in', async () => {
+    const [shown, bare] = await Promise.all([
+      dashboardQueries(times),
+      dashboardQueries(times, { fallbacks: false }),
+    ]);
+    const withFallback = shown.filter(({ expression }, index) => expression !== bare[index]?.expression);
+    const names = withFallback.map(({ of }) => of);
+    expect(names).toEqual(expect.arrayContaining(Object.keys(emptyWithoutFallback)));
+    expect(names.length).toBeGreaterThan(Object.keys(emptyWithoutFallback).length);
   });
 
   it('ask for no metric that there is not', async () => {
