@@ -114,9 +114,16 @@ async function writeLog(path: string): Promise<void> {
     outcome: 'completed',
     metered: { usage: { input: 3, output: 4 }, method: 'usage' },
   });
+  observer.requestEnded({
+    ...request,
+    traceId: null,
+    outcome: 'upstream_cut',
+    metered: { usage: { input: 3, output: 4 }, method: 'usage' },
+  });
   const refused = { ...request, stream: false, outcome: null, metered: null, charge: null };
   observer.requestEnded({ ...refused, traceId: null, code: 'HOT_STATE_UNAVAILABLE' });
   observer.requestEnded({ ...refused, traceId: null, code: 'API_KEY_INVALID', tenantId: null });
+  observer.turnedAway('OVERLOADED');
   observer.fault('confirming a hold', new Error('gone'), 'a-trace' as TraceId);
   await writeFile(path, lines.join(''));
 }
@@ -137,10 +144,12 @@ it('has commands that find what they say in a log', async () => {
       expect.stringMatching(/^\{"level":50,.*"confirming a hold"\}\n$/),
       '1 "msg":"confirming a hold"\n',
       expect.stringMatching(/^(.+\n){3}$/),
+      '1 OVERLOADED\n',
       expect.stringMatching(
         /^1 (HOT_STATE_UNAVAILABLE "acme"\n1 API_KEY_INVALID null|API_KEY_INVALID null\n1 HOT_STATE_UNAVAILABLE "acme")\n$/,
       ),
       '1 sim sea client_gone\n',
+      '1 sim sea upstream_cut\n',
     ]);
   } finally {
     await rm(folder, { recursive: true });
