@@ -76,7 +76,7 @@ export function startSupervisor(options: AppOptions): Promise<SupervisingApp> {
     const stores = await openStores({ config, watch, migrates: true }, once);
     const simulator = await openSimulator(config, undo);
     const ofWorkers = new WorkerMetrics();
-    const text = () => ofWorkers.text(workers.living);
+    const text = (patienceMs: number) => ofWorkers.text(workers.living, patienceMs);
     const metrics = await openMetricsServer(config, { text, log }, undo);
     const workers = openWorkers(config, { port, log }, undo);
     await workers.listening;

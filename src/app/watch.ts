@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { systemClock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
-import { type MetricsServer, startMetricsServer } from '../http/metrics-server.ts';
+import { type MetricsServer, type MetricsServerOptions, startMetricsServer } from '../http/metrics-server.ts';
 import { createLogObserver } from '../observability/log-observer.ts';
 import { createMetrics, type Metrics, metricsContentType } from '../observability/metrics/metrics.ts';
 import type { GatewayObserver } from '../observability/observer.ts';
@@ -30,7 +30,7 @@ export function openWatch({ prometheus }: Pick<Config, 'prometheus'>, log: Logge
  */
 export async function openMetricsServer(
   { prometheus }: Pick<Config, 'prometheus'>,
-  { text, log }: { readonly text: () => Promise<string>; readonly log: Logger },
+  { text, log }: Pick<MetricsServerOptions, 'text'> & { readonly log: Logger },
   undo: AsyncDisposableStack,
 ): Promise<MetricsServer | null> {
   if (prometheus === null) return null;

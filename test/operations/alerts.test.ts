@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -23,7 +24,7 @@ const seen = new Set<string>();
 
 beforeAll(async () => {
   const rules = await quickRules(timesFaster);
-  const env = { MAX_REQUESTS: String(maxRequests), RECONCILE_SECONDS: '1' };
+  const env = { MAX_REQUESTS: String(maxRequests), RECONCILE_SECONDS: '4' };
   stage = await buildStage({ rules, scrapeEveryMs, env });
   bystander = await addTenant(stage.gateways[0]);
 }, 120_000);
@@ -83,7 +84,7 @@ function spoiledHotState(): AsyncDisposable {
   const key = `gw:quota:tenant:{${bystander.id}}`;
   const spoil = async () => {
     const isLoaded = await askRedis(stage.redis, (redis) => redis.hexists(key, 'loaded'));
-    if (isLoaded === 0) await stage.ask(0, { model: 'good' }, bystander);
+    if (isLoaded === 0) await stage.ask(1, { model: 'good' }, bystander);
     await askRedis(stage.redis, (redis) => redis.hset(key, 'balance', '123456789'));
   };
   const over = new AbortController();
@@ -133,6 +134,7 @@ it('tells of providers, of limits, of a full process, and of what the ledger and
 }, async () => {
   await using _ = during([
     { model: 'failing' },
+    { model: 'breaking', stream: true },
     { model: 'silent', stream: true },
     { model: 'miscounting', stream: true },
     { model: 'miscounting', stream: true },
@@ -143,6 +145,7 @@ it('tells of providers, of limits, of a full process, and of what the ledger and
   await using _locked = await lockedTransaction();
   await untilFiring(
     'TollgateUpstreamFailing',
+    'TollgateUpstreamBreaking',
     'TollgateUsageMissing',
     'TollgateTokenCountInaccurate',
     'TollgateManyRefusals',
@@ -179,8 +182,15 @@ it('tells of a Redis that has stopped', { timeout: 240_000 }, async () => {
 });
 
 it('tells of a ledger that is blocked', { timeout: 240_000 }, async () => {
-  const expected = ['TollgateBillingFailing', 'TollgateHeartbeatMissing'];
+  const expected = [
+    'TollgateBillingFailing',
+    'TollgateHeartbeatMissing',
+    'TollgateRequestsDown',
+    'TollgateRequestsFailing',
+    'TollgateReconcileStopped',
+  ];
   await untilSilent(...expected);
+  await using _ = during(good);
   const running = Array.from({ length: 8 }, (_, turn) => stage.ask(turn, { model: 'running', stream: true }));
   await sleep(3_000);
   await stage.postgres.freeze();
@@ -192,6 +202,31 @@ it('tells of a ledger that is blocked', { timeout: 240_000 }, async () => {
 it('is silent again when all is well again', { timeout: 240_000 }, async () => {
   await using _ = during(good);
   await untilSilent();
+});
+
+it('tells of workers that hang, and of workers that end again and again', { timeout: 240_000 }, async () => {
+  const [, gateway] = stage.gateways;
+  const supervisor = gateway.process.pid!;
+  const workers = async () => {
+    const children = await readFile(`/proc/${supervisor}/task/${supervisor}/children`, 'utf8');
+    return children.trim().split(' ').map(Number);
+  };
+  const hung = await workers();
+  for (const pid of hung) process.kill(pid, 'SIGSTOP');
+  await untilFiring('TollgateWorkerSilent');
+  for (const pid of hung) process.kill(pid, 'SIGCONT');
+
+  const answering = () =>
+    stage.prometheus
+      .query('tollgate_workers{state="answering"}')
+      .then((samples) => samples.map(({ value }) => value));
+  const poll = { timeout: 60_000, interval: 100 };
+  for (let count = 0; count < 3; count++) {
+    await expect.poll(answering, poll).toEqual([2]);
+    process.kill((await workers())[0]!, 'SIGKILL');
+    await expect.poll(answering, poll).toEqual([1]);
+  }
+  await untilFiring('TollgateGatewayRestarting');
 });
 
 it('tells of a gateway that dies, of what it had open, and of the last one', {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TestGateway } from '../support/gateway.ts';
 import { scrape } from '../support/metrics.ts';
-import { emptyQueries } from './dashboard.ts';
+import { emptyQueries, emptyWithoutFallback } from './dashboard.ts';
 import { documentedMetrics } from './metric-names.ts';
 import { buildStage, type OperationsStage } from './stage.ts';
 
@@ -32,6 +32,7 @@ it('has every metric that is written down, and data for every query of the dashb
     { model: 'silent', stream: true },
     { model: 'miscounting', stream: true },
     { model: 'failing' },
+    { model: 'breaking', stream: true },
     { model: 'none' },
   ]);
   // Something that is a fault, and something that has no answer.
@@ -50,7 +51,10 @@ it('has every metric that is written down, and data for every query of the dashb
   const [alone, withWorkers] = await Promise.all(stage.gateways.map(namesOf));
   expect(withWorkers).toEqual(documented.toSorted());
   expect(alone).toEqual(documented.filter((name) => name !== 'tollgate_workers').toSorted());
-  const empty = await emptyQueries(stage.prometheus, { rateInterval: '15s', range: '1m' });
-  expect(empty).toEqual([]);
+  const times = { rateInterval: '15s', range: '1m' };
+  expect(await emptyQueries(stage.prometheus, times)).toEqual([]);
+  // Nor is it the zeros that stand in for what nobody counts.
+  const bare = await emptyQueries(stage.prometheus, times, { fallbacks: false });
+  expect(bare.filter(({ of }) => !(of in emptyWithoutFallback))).toEqual([]);
   await load.stop();
 });

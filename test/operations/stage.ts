@@ -55,6 +55,7 @@ const models: Readonly<Record<string, string>> = {
   running: 'ttfb_ms=5&tokens_per_second=10&tokens=80',
   slow: 'ttfb_ms=5&tokens_per_second=10&tokens=600',
   silent: 'ttfb_ms=5&tokens_per_second=0&tokens=20&fault=no_usage',
+  breaking: 'ttfb_ms=5&tokens_per_second=0&tokens=40&fault=cut&after=5',
   failing: 'ttfb_ms=0&fault=refuse_500',
 };
 

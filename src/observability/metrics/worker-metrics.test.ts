@@ -52,7 +52,7 @@ beforeEach(() => {
   }
 });
 
-const told = async () => new Scrape(await together.text(workers));
+const told = async () => new Scrape(await together.text(workers, 1_000));
 
 it('are added up, or the largest where all tell of the same', async () => {
   const scrape = await told();

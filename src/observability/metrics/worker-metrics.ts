@@ -8,10 +8,7 @@ export interface MeasuredWorker {
   metrics(): Promise<unknown>;
 }
 
-/**
- * Who doesn't answer in this time is told with what it said last: the others aren't silent for it. Longer than what it may
- * wait for itself (scraped-gauges.ts, health.ts), and shorter than Prometheus waits.
- */
+/** Longer than what a worker may wait for itself: see scraped-gauges.ts and health.ts. */
 const answersWithinMs = 4_000;
 
 /**
@@ -34,17 +31,20 @@ export class WorkerMetrics {
     });
   }
 
-  /** In Prometheus' text format. Whoever asks meanwhile gets the same. */
-  text(living: ReadonlySet<MeasuredWorker>): Promise<string> {
-    this.#telling ??= this.#tell([...living]).finally(() => {
+  /**
+   * In Prometheus' text format. Whoever asks meanwhile gets the same. A worker that doesn't answer in time is told with what
+   * it said last: the others aren't silent for it.
+   */
+  text(living: ReadonlySet<MeasuredWorker>, patienceMs: number): Promise<string> {
+    this.#telling ??= this.#tell([...living], Math.min(answersWithinMs, patienceMs)).finally(() => {
       this.#telling = null;
     });
     return this.#telling;
   }
 
-  async #tell(living: readonly MeasuredWorker[]): Promise<string> {
+  async #tell(living: readonly MeasuredWorker[], withinMs: number): Promise<string> {
     await this.#keepOfEnded(living);
-    const answers = await Promise.all(living.map(answerOf));
+    const answers = await Promise.all(living.map((worker) => answerOf(worker, withinMs)));
     const silent: MetricValues[] = [];
     let answering = 0;
     for (const [index, worker] of living.entries()) {
@@ -70,9 +70,9 @@ export class WorkerMetrics {
   }
 }
 
-async function answerOf(worker: MeasuredWorker): Promise<MetricValues | null> {
+async function answerOf(worker: MeasuredWorker, withinMs: number): Promise<MetricValues | null> {
   const { promise, resolve } = Promise.withResolvers<null>();
-  const timer = setTimeout(() => resolve(null), answersWithinMs);
+  const timer = setTimeout(() => resolve(null), withinMs);
   const answer = worker.metrics().catch(() => null) as Promise<MetricValues | null>;
   return await Promise.race([answer, promise]).finally(() => clearTimeout(timer));
 }
