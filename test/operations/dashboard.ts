@@ -57,6 +57,7 @@ const fallback = / or (?:on\(\) label_replace\(vector\(0\)(?:, "[^"]*"){4}\)|vec
 export const emptyWithoutFallback: Readonly<Record<string, string>> = {
   'Requests served, A': 'a gateway that is well refuses nothing because of itself',
   'Answers that broke off, A': 'providers that are well break nothing off',
+  'Faults, A': 'a gateway that is well has none',
   'Hot state to ledger difference, B': 'no tenant differs',
 };
 
