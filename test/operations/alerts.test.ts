@@ -200,8 +200,10 @@ it('tells of a ledger that is blocked', { timeout: 240_000 }, async () => {
 });
 
 it('is silent again when all is well again', { timeout: 240_000 }, async () => {
+  const all = (await alertRules()).map(({ alert }) => alert);
   await using _ = during(good);
-  await untilSilent();
+  // For hours after the last stream of the model, whose tokens are still counted as badly.
+  await untilSilent(...all.filter((name) => name !== 'TollgateTokenCountInaccurate'));
 });
 
 it('tells of workers that hang, and of workers that end again and again', { timeout: 240_000 }, async () => {
