@@ -1,15 +1,27 @@
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { estimate } from './estimate.ts';
+import { goalRow, holds, missed } from './goals.ts';
+import { canPin } from './http/pinned.ts';
 import { ledger } from './ledger.ts';
 import { observability } from './observability.ts';
+import { overhead } from './overhead.ts';
 import type { BenchOptions, Question } from './question.ts';
+
 import { tenants } from './tenants.ts';
 
 // npm run bench -- QUESTION [options]: one question a file, each with a baseline in the same run.
 
-const questions: Readonly<Record<string, Question>> = { estimate, ledger, observability, tenants };
+const questions: Readonly<Record<string, Question>> = {
+  estimate,
+  ledger,
+  observability,
+  overhead,
+
+  tenants,
+};
 
 const usage = `npm run bench -- QUESTION [options]
 
@@ -17,12 +29,17 @@ const usage = `npm run bench -- QUESTION [options]
   ledger      One hot tenant: group commit against one statement a transaction
   observability
               What metrics and logs take of the CPU of a request
+  overhead    What a billed request takes beyond a bare relay, and beyond what disk and network take
+  streams     What a billed stream takes beyond a bare relay: CPU, delay and memory
   tenants     What a tenant takes in Redis, and whether a million of them slow quota_check down
 
   --rounds N       how often everything is measured (5)
-  --seconds S      how long each measurement of the ledger takes (2)
+  --seconds S      how long each measurement takes (2)
   --fsync on|off   whether the ledger's Postgres flushes to the disk (on)
-  --tenants N      how many the large Redis has (1000000)
+  --tenants N      how many there are where there are many (1000000)
+  --transactions N how many the large ledger has (10000000)
+  --only A,B       measures a part, by the names in its table
+  --profile FOLDER has the gateways leave profiles of their CPU there, which slows them down
   --json FILE      writes the result there instead of printing it as the last line
 `;
 
@@ -37,6 +54,9 @@ function readArguments() {
         seconds: { type: 'string', default: '2' },
         fsync: { type: 'string', default: 'on' },
         tenants: { type: 'string', default: '1000000' },
+        transactions: { type: 'string', default: '10000000' },
+        only: { type: 'string' },
+        profile: { type: 'string' },
         json: { type: 'string' },
       },
     });
@@ -45,29 +65,51 @@ function readArguments() {
   }
 }
 
-function readOptions(): BenchOptions & { readonly question: Question; readonly json: string | null } {
+function wholeNumber(name: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least)
+    throw new UsageError(`--${name} is a whole number from ${least}`);
+  return value;
+}
+
+interface Asked {
+  readonly question: Question;
+  readonly options: BenchOptions;
+  readonly json: string | null;
+}
+
+function readAsked(): Asked {
   const { values, positionals } = readArguments();
   const question = questions[positionals[0] ?? ''];
   if (question === undefined || positionals.length !== 1) throw new UsageError('which question?');
   const { fsync } = values;
   if (fsync !== 'on' && fsync !== 'off') throw new UsageError('--fsync is on or off');
-  const [rounds, seconds, tenants] = [values.rounds, values.seconds, values.tenants].map(Number) as [
-    number,
-    number,
-    number,
-  ];
-  if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError('--rounds is a whole number from 1');
+  const seconds = Number(values.seconds);
   if (!(seconds > 0 && seconds <= 600)) throw new UsageError('--seconds is a number up to 600');
-  if (!Number.isInteger(tenants) || tenants < 1_000)
-    throw new UsageError('--tenants is a whole number from 1000');
-  return { question, rounds, seconds, fsync, tenants, json: values.json ?? null };
+  const options = {
+    rounds: wholeNumber('rounds', values.rounds, 1),
+    seconds,
+    fsync,
+    tenants: wholeNumber('tenants', values.tenants, 1_000),
+    transactions: wholeNumber('transactions', values.transactions, 10),
+    only: values.only?.split(',') ?? null,
+    profileFolder: values.profile === undefined ? null : resolve(values.profile),
+  } as const;
+  return { question, options, json: values.json ?? null };
 }
 
-async function ask(question: Question, options: BenchOptions, json: string | null): Promise<void> {
-  const { table, result, failures } = await question(options);
+async function ask({ question, options, json }: Asked): Promise<void> {
+  const { table, result, goals = [], failures: found } = await question(options);
   console.table(table);
-  const machine = { node: process.version, cpu: cpus()[0]?.model ?? null, cpus: cpus().length };
-  const text = JSON.stringify({ ...result, machine, failures });
+  if (goals.length > 0) console.table(goals.map(goalRow));
+  const failures = [...found, ...goals.filter((goal) => !holds(goal)).map(missed)];
+  const machine = {
+    node: process.version,
+    cpu: cpus()[0]?.model ?? null,
+    cpus: cpus().length,
+    pinned: await canPin(),
+  };
+  const text = JSON.stringify({ ...result, goals, machine, failures });
   if (json === null) console.log(text);
   else await writeFile(json, `${text}\n`);
   for (const failure of failures) console.error(`wrong: ${failure}`);
@@ -75,8 +117,7 @@ async function ask(question: Question, options: BenchOptions, json: string | nul
 }
 
 try {
-  const { question, json, ...options } = readOptions();
-  await ask(question, options, json);
+  await ask(readAsked());
 } catch (error) {
   const isUsage = error instanceof UsageError;
   console.error(isUsage ? `${error.message}\n\n${usage}` : error);

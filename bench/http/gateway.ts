@@ -1,41 +1,26 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { cpuSecondsOf, pinnedTo } from './pinned.ts';
+import { type BenchServer, measuresOf, startProgram } from './server.ts';
 
-export interface BenchGateway {
-  readonly url: string;
+export interface BenchGateway extends BenchServer {
   /** Null where it was told to have none. */
   readonly metricsUrl: string | null;
-  readonly apiKey: string;
-  /** Used since its start. */
-  cpuSeconds(): Promise<number>;
-  stop(): Promise<void>;
 }
 
 const entry = fileURLToPath(new URL('../../bin/tollgate.js', import.meta.url));
 const adminToken = 'bench-admin-token-0123456789';
-const readyWithinMs = 60_000;
 
 export interface BenchGatewayOptions {
   readonly upstreamUrl: string;
   readonly env: Readonly<Record<string, string>>;
+  readonly profileFolder?: string | null;
 }
 
-/** A gateway as it is run, logging to a file, with one tenant that has money and one model of the upstream. */
-export async function startBenchGateway({ upstreamUrl, env }: BenchGatewayOptions): Promise<BenchGateway> {
-  const folder = await mkdtemp(join(tmpdir(), 'tollgate-bench-'));
-  const log = join(folder, 'log');
-  const file = await open(log, 'w');
-  const [program = '', ...args] = [...(await pinnedTo('gateway')), process.execPath, entry];
-  const child = spawn(program, args, {
-    stdio: ['ignore', file.fd, file.fd],
+/** A gateway as it is run, with one tenant that has money and one model of the upstream. */
+export async function startBenchGateway(options: BenchGatewayOptions): Promise<BenchGateway> {
+  const { upstreamUrl, env, profileFolder = null } = options;
+  const { told, pid, stop } = await startProgram((folder) => ({
+    entry,
     env: {
-      PATH: process.env.PATH ?? '',
       DATA_DIR: folder,
       PORT: '0',
       PROMETHEUS_PORT: '0',
@@ -43,40 +28,22 @@ export async function startBenchGateway({ upstreamUrl, env }: BenchGatewayOption
       DEMO: 'false',
       ...env,
     },
-  });
-  await file.close();
-  const stop = async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const exited = once(child, 'exit');
-      child.kill('SIGTERM');
-      await exited;
-    }
-    await rm(folder, { recursive: true, force: true });
-  };
+    readyWhen: /ready on /,
+    profileFolder,
+  }));
   try {
-    const told = await untilReady(log, () => child.exitCode !== null);
     const url = /ready on (http:\S+)/.exec(told)?.[1] ?? '';
     const apiKey = await setUp(url, upstreamUrl);
     return {
       url: `${url}/v1/chat/completions`,
+      headers: { authorization: `Bearer ${apiKey}` },
       metricsUrl: /^Metrics +(http:\S+)$/m.exec(told)?.[1] ?? null,
-      apiKey,
-      cpuSeconds: () => cpuSecondsOf(child.pid ?? 0),
+      ...measuresOf(pid),
       stop,
     };
   } catch (error) {
     await stop();
     throw error;
-  }
-}
-
-async function untilReady(log: string, hasEnded: () => boolean): Promise<string> {
-  const deadline = performance.now() + readyWithinMs;
-  for (;;) {
-    const told = await readFile(log, 'utf8');
-    if (told.includes('ready on ')) return told;
-    if (hasEnded() || performance.now() > deadline) throw new Error(`the gateway does not serve:\n${told}`);
-    await sleep(50);
   }
 }
 

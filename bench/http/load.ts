@@ -21,7 +21,7 @@ const wrkPrograms: Requirement = {
 export interface LoadOptions {
   /** Of the chat completions. */
   readonly url: string;
-  readonly apiKey: string;
+  readonly headers: Readonly<Record<string, string>>;
   readonly connections: number;
   readonly seconds: number;
 }
@@ -44,12 +44,12 @@ const body = JSON.stringify({
 });
 
 /** Sends one request after the other on so many connections. */
-export async function load({ url, apiKey, connections, seconds }: LoadOptions): Promise<Loaded> {
+export async function load({ url, headers, connections, seconds }: LoadOptions): Promise<Loaded> {
   await providePrograms([wrkPrograms]);
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-load-'));
   try {
     const script = join(folder, 'request.lua');
-    await writeFile(script, scriptFor(apiKey));
+    await writeFile(script, scriptFor(headers));
     const [program = '', ...args] = [
       ...(await pinnedTo('others')),
       await programPath(wrkPrograms),
@@ -64,12 +64,13 @@ export async function load({ url, apiKey, connections, seconds }: LoadOptions): 
   }
 }
 
-function scriptFor(apiKey: string): string {
+function scriptFor(headers: LoadOptions['headers']): string {
+  const lines = Object.entries(headers).map(([name, value]) => `wrk.headers["${name}"] = "${value}"`);
   return `
     wrk.method = "POST"
     wrk.body = [==[${body}]==]
     wrk.headers["Content-Type"] = "application/json"
-    wrk.headers["Authorization"] = "Bearer ${apiKey}"
+    ${lines.join('\n    ')}
     function done(summary, latency)
       local errors = summary.errors
       local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
