@@ -11,3 +11,9 @@ export function mean(values: readonly number[]): number {
 
 /** To four digits, which is more than any of them is good for. */
 export const rounded = (value: number): number => Number(value.toPrecision(4));
+
+/** The least value that so many percent of them don't exceed. */
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.max(0, Math.ceil((sorted.length * percent) / 100) - 1)] ?? Number.NaN;
+}

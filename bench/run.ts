@@ -10,6 +10,7 @@ import { observability } from './observability.ts';
 import { overhead } from './overhead.ts';
 import type { BenchOptions, Question } from './question.ts';
 
+import { streams } from './streams.ts';
 import { tenants } from './tenants.ts';
 
 // npm run bench -- QUESTION [options]: one question a file, each with a baseline in the same run.
@@ -19,6 +20,7 @@ const questions: Readonly<Record<string, Question>> = {
   ledger,
   observability,
   overhead,
+  streams,
 
   tenants,
 };
