@@ -1,24 +1,34 @@
 import type { WrittenBatch } from '../src/observability/observer.ts';
-import { startPostgres } from '../test/support/services/postgres.ts';
+import { below, mulberry32 } from '../src/simulator/random.ts';
+import { administer, startPostgres } from '../test/support/services/postgres.ts';
 import { mean, median, rounded } from './figures.ts';
+import type { Goal } from './goals.ts';
+import { pinThisProcess, startedOn } from './http/pinned.ts';
 import { type Callers, drive, type Kind, kinds } from './ledger/callers.ts';
-import { gatherStatistics, prepareLedger, settingsOf, verify } from './ledger/database.ts';
+import { gatherStatistics, prepareLedger, settingsOf, verifyHot, verifySpread } from './ledger/database.ts';
 import { openGroupCommit } from './ledger/group-commit.ts';
 import { openOneStatementEach } from './ledger/one-statement-each.ts';
+import { hotTenant, tenantAt } from './ledger/work.ts';
 import type { BenchOptions, Question } from './question.ts';
+import { pgbench } from './services/pgbench.ts';
 
-// One hot tenant: how many transactions a second does the group commit commit, against one statement per
-// transaction at its best number of connections, in the same run? Everything is charged to one tenant, whose
-// row each transaction changes: the worst case of a ledger. Client and server share the machine.
+// How many transactions a second does the group commit commit, to one hot tenant, whose row each of them changes, and
+// to many? Against one statement per transaction at its best number of connections, and against what Postgres itself
+// reaches on one row, in the same run. The ledger has the gateway's core, and Postgres the other.
 
 const connections = [1, 2, 4, 8, 16, 32, 64];
 const callers = [64, 256, 1024];
+/** Not the tenants of other questions: so many that a batch seldom has one twice. */
+const spreadOver = 10_000;
 const warmUpSeconds = 0.5;
+
+const ways = ['one statement each', 'group commit', 'group commit, many tenants'] as const;
+type WayName = (typeof ways)[number];
 
 /** One way to bring one kind of transaction in, at so many callers at once. */
 interface Way {
   readonly kind: Kind;
-  readonly way: 'one statement each' | 'group commit';
+  readonly way: WayName;
   readonly atOnce: number;
   readonly callers: Callers;
 }
@@ -38,35 +48,65 @@ function interleaved<T>(...lists: readonly (readonly T[])[]): readonly T[] {
 }
 
 async function openWays(url: string, undo: AsyncDisposableStack): Promise<readonly Way[]> {
-  const each = await openOneStatementEach(url, { connections: Math.max(...connections) });
-  undo.defer(() => each.close());
-  const group = await openGroupCommit(url, { callers: Math.max(...callers) });
-  undo.defer(() => group.close());
+  const kept = (opened: Callers): Callers => {
+    undo.defer(() => opened.close());
+    return opened;
+  };
+  const most = { callers: Math.max(...callers) };
+  const random = mulberry32(20_261_129);
+  const each = kept(await openOneStatementEach(url, { connections: Math.max(...connections) }));
+  const hot = kept(await openGroupCommit(url, { ...most, nextTenant: () => hotTenant }));
+  const spread = kept(
+    await openGroupCommit(url, { ...most, nextTenant: () => tenantAt(below(random, spreadOver)) }),
+  );
   return kinds.flatMap((kind) =>
     interleaved<Way>(
       connections.map((atOnce) => ({ kind, way: 'one statement each', atOnce, callers: each })),
-      callers.map((atOnce) => ({ kind, way: 'group commit', atOnce, callers: group })),
+      callers.map((atOnce) => ({ kind, way: 'group commit', atOnce, callers: hot })),
+      callers.map((atOnce) => ({ kind, way: 'group commit, many tenants', atOnce, callers: spread })),
     ),
   );
 }
 
+interface Measured {
+  readonly ofWays: ReadonlyMap<Way, readonly Round[]>;
+  /** By the number of clients. */
+  readonly ofPgbench: ReadonlyMap<number, readonly number[]>;
+  /** All that was committed. */
+  readonly charges: { readonly hot: number; readonly spread: number };
+}
+
 /** Every way once, and again in each round; counts all that was committed. */
-async function measure(ways: readonly Way[], { rounds, seconds }: BenchOptions) {
-  const measured = new Map<Way, Round[]>(ways.map((way) => [way, []]));
-  let charges = 0;
-  const run = async ({ kind, atOnce, callers }: Way, forSeconds: number): Promise<Round> => {
+async function measure(
+  all: readonly Way[],
+  url: string,
+  { rounds, seconds }: BenchOptions,
+): Promise<Measured> {
+  const ofWays = new Map<Way, Round[]>(all.map((way) => [way, []]));
+  const ofPgbench = new Map<number, number[]>(connections.map((clients) => [clients, []]));
+  const charges = { hot: 0, spread: 0 };
+  const run = async ({ kind, way, atOnce, callers }: Way, forSeconds: number): Promise<Round> => {
     callers.takeBatches();
     const { transactions, perSecond } = await drive(callers[kind].slice(0, atOnce), forSeconds);
-    charges += transactions;
+    charges[way === 'group commit, many tenants' ? 'spread' : 'hot'] += transactions;
     return { perSecond: rounded(perSecond), batches: callers.takeBatches() };
   };
-  for (const way of ways) await run(way, warmUpSeconds);
+  for (const way of all) await run(way, warmUpSeconds);
   for (let round = 1; round <= rounds; round++) {
-    for (const [way, done] of measured) done.push(await run(way, seconds));
+    for (const [clients, done] of ofPgbench)
+      done.push(rounded((await pgbench({ url, script: hotRow.script, clients, seconds })).perSecond));
+    for (const [way, done] of ofWays) done.push(await run(way, seconds));
     console.error(`round ${round} of ${rounds}`);
   }
-  return { measured, charges };
+  return { ofWays, ofPgbench, charges };
 }
+
+/** A tenant's row with nothing around it: no transaction is written, no limit is looked at, nothing is repeated. */
+const hotRow = {
+  create: `CREATE TABLE bench_hot_row (id int PRIMARY KEY, balance numeric(20,9), version bigint) WITH (fillfactor = 70);
+    INSERT INTO bench_hot_row VALUES (1, 1000000, 1)`,
+  script: 'UPDATE bench_hot_row SET balance = balance - 0.0005, version = version + 1 WHERE id = 1;',
+};
 
 function figuresOf({ kind, way, atOnce }: Way, rounds: readonly Round[]) {
   const rates = rounds.map(({ perSecond }) => perSecond);
@@ -74,32 +114,69 @@ function figuresOf({ kind, way, atOnce }: Way, rounds: readonly Round[]) {
   const average = (read: (batch: WrittenBatch) => number) =>
     batches.length === 0 ? null : rounded(mean(batches.map(read)));
   return {
-    kind,
-    way,
+    kind: kind as Kind | 'update',
+    way: way as WayName | 'pgbench',
     at_once: atOnce,
     per_second: rounded(median(rates)),
     batch_size: average(({ size }) => size),
     batch_waited_ms: average(({ waitedMs }) => waitedMs),
     batch_write_ms: average(({ writeMs }) => writeMs),
-    rounds: rates,
+    rounds: rates as readonly number[],
   };
 }
 
 type Figures = ReturnType<typeof figuresOf>;
 
+function allFigures({ ofWays, ofPgbench }: Measured): readonly Figures[] {
+  return [
+    ...[...ofPgbench].map(([clients, rounds]) => ({
+      kind: 'update' as const,
+      way: 'pgbench' as const,
+      at_once: clients,
+      per_second: rounded(median(rounds)),
+      batch_size: null,
+      batch_waited_ms: null,
+      batch_write_ms: null,
+      rounds,
+    })),
+    ...[...ofWays].map(([way, rounds]) => figuresOf(way, rounds)),
+  ];
+}
+
 /** The best of each way, by its median. */
 function compare(figures: readonly Figures[], kind: Kind) {
-  const best = (way: Way['way']) => {
-    const candidates = figures.filter((row) => row.kind === kind && row.way === way);
+  const best = (way: Figures['way']) => {
+    const candidates = figures.filter((row) => (row.kind === kind || way === 'pgbench') && row.way === way);
     return candidates.reduce((a, b) => (b.per_second > a.per_second ? b : a));
   };
-  const [group, each] = [best('group commit'), best('one statement each')];
-  return { kind, times: rounded(group.per_second / each.per_second), group, one_statement_each: each };
+  const [group, each, row] = [best('group commit'), best('one statement each'), best('pgbench')];
+  return {
+    kind,
+    times: rounded(group.per_second / each.per_second),
+    timesPgbench: rounded(group.per_second / row.per_second),
+    group,
+    many_tenants: best('group commit, many tenants'),
+    one_statement_each: each,
+    pgbench: row,
+  };
+}
+
+type Comparison = ReturnType<typeof compare>;
+
+function goalsOf(comparisons: readonly Comparison[]): readonly Goal[] {
+  return comparisons
+    .filter(({ kind }) => kind === 'deduct')
+    .map(({ timesPgbench }) => ({
+      what: "transactions a second to one hot tenant, to pgbench's updates of one row at their best",
+      figure: timesPgbench,
+      bound: 'at least',
+      goal: 5,
+    }));
 }
 
 /** With the settings of whoever installs it, but for the flushing that is asked for. */
 async function startServer({ fsync }: BenchOptions, undo: AsyncDisposableStack): Promise<string> {
-  const server = await startPostgres([`fsync=${fsync}`]);
+  const server = await startedOn('others', () => startPostgres([`fsync=${fsync}`]));
   undo.defer(() => server.stop());
   // It is a process of its own, which would stay.
   const leave = () => void server.stop().finally(() => process.exit(130));
@@ -119,20 +196,25 @@ async function settingsAsAsked(url: string, { fsync }: BenchOptions) {
 
 export const ledger: Question = async (options) => {
   await using undo = new AsyncDisposableStack();
+  await pinThisProcess('gateway');
   const url = await startServer(options, undo);
   const settings = await settingsAsAsked(url, options);
-  const earlier = await prepareLedger(url);
+  const spread = Array.from({ length: spreadOver }, (_, index) => tenantAt(index));
+  const earlier = await prepareLedger(url, [hotTenant, ...spread]);
+  await administer(url, hotRow.create);
   await gatherStatistics(url);
-  const { measured, charges } = await measure(await openWays(url, undo), options);
-  const figures = [...measured].map(([way, rounds]) => figuresOf(way, rounds));
+  const measured = await measure(await openWays(url, undo), url, options);
+  const figures = allFigures(measured);
   const comparisons = kinds.map((kind) => compare(figures, kind));
-  for (const { kind, times } of comparisons)
+  for (const { kind, times, timesPgbench } of comparisons)
     console.error(
-      `${kind}: the group commit commits ${times} times as many as one statement each at its best`,
+      `${kind}: the group commit commits ${times} times as many as one statement each at its best, ${timesPgbench} times pgbench's updates`,
     );
+  const { hot, spread: ofSpread } = measured.charges;
   return {
     table: figures.map(({ rounds, ...row }) => ({ ...row, rounds: rounds.join(' ') })),
+    goals: goalsOf(comparisons),
     result: { benchmark: 'ledger', options, postgres: settings, comparisons, figures },
-    failures: await verify(url, earlier + charges),
+    failures: [...(await verifyHot(url, earlier + hot)), ...(await verifySpread(url, ofSpread))],
   };
 };

@@ -6,10 +6,12 @@ import { estimate } from './estimate.ts';
 import { goalRow, holds, missed } from './goals.ts';
 import { canPin } from './http/pinned.ts';
 import { ledger } from './ledger.ts';
+import { metering } from './metering.ts';
 import { observability } from './observability.ts';
 import { overhead } from './overhead.ts';
 import type { BenchOptions, Question } from './question.ts';
 
+import { quota } from './quota.ts';
 import { streams } from './streams.ts';
 import { tenants } from './tenants.ts';
 
@@ -18,8 +20,10 @@ import { tenants } from './tenants.ts';
 const questions: Readonly<Record<string, Question>> = {
   estimate,
   ledger,
+  metering,
   observability,
   overhead,
+  quota,
   streams,
 
   tenants,
@@ -28,10 +32,12 @@ const questions: Readonly<Record<string, Question>> = {
 const usage = `npm run bench -- QUESTION [options]
 
   estimate    How long does the estimate of a prompt hold up the event loop?
-  ledger      One hot tenant: group commit against one statement a transaction
+  ledger      One hot tenant, and 10,000: group commit against one statement a transaction, and against pgbench
+  metering    How many events of a stream are parsed and metered a second, in each wire format
   observability
               What metrics and logs take of the CPU of a request
   overhead    What a billed request takes beyond a bare relay, and beyond what disk and network take
+  quota       How many requests a second can be admitted, in memory and in Redis
   streams     What a billed stream takes beyond a bare relay: CPU, delay and memory
   tenants     What a tenant takes in Redis, and whether a million of them slow quota_check down
 

@@ -10,7 +10,7 @@ import {
 import { parseAmount, parseRate } from '../../src/domain/money.ts';
 import type { Commit, Deduction, PendingDraft } from '../../src/ledger/ledger.ts';
 
-/** The one tenant that everything in this benchmark is charged to. */
+/** The one tenant that everything is charged to where there is one. */
 export const hotTenant = 'hot' as TenantId;
 /** What each transaction charges. */
 export const charge = parseAmount('0.0005');
@@ -21,23 +21,26 @@ const apiKeyId = 'key-1' as ApiKeyId;
 const rates = { input: parseRate('0.001', 1000), output: parseRate('0.002', 1000) };
 const metered = { usage: { input: 100, output: 200 }, method: 'usage' } as const;
 
-function identity() {
+/** Those that it is charged to in turns where there are many. */
+export const tenantAt = (index: number): TenantId => `spread-${index}` as TenantId;
+
+function identity(tenantId: TenantId) {
   const traceId = randomUUIDv7() as string as TraceId;
   return {
     id: randomUUIDv7() as string as TransactionId,
-    tenantId: hotTenant,
+    tenantId,
     traceId,
     requestHash: hashRequest(traceId),
   };
 }
 
-export function newDeduction(): Deduction {
-  return { ...identity(), apiKeyId, amount: charge, metered, model, periodDay, description: null };
+export function newDeduction(tenantId = hotTenant): Deduction {
+  return { ...identity(tenantId), apiKeyId, amount: charge, metered, model, periodDay, description: null };
 }
 
-export function newDraft(): PendingDraft {
+export function newDraft(tenantId = hotTenant): PendingDraft {
   return {
-    ...identity(),
+    ...identity(tenantId),
     apiKeyId,
     holdAmount: charge,
     holdTokens: 0,
