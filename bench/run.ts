@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { estimate } from './estimate.ts';
 import { goalRow, holds, missed } from './goals.ts';
+import { growth } from './growth.ts';
 import { canPin } from './http/pinned.ts';
 import { ledger } from './ledger.ts';
 import { metering } from './metering.ts';
@@ -19,6 +20,7 @@ import { tenants } from './tenants.ts';
 
 const questions: Readonly<Record<string, Question>> = {
   estimate,
+  growth,
   ledger,
   metering,
   observability,
@@ -32,6 +34,7 @@ const questions: Readonly<Record<string, Question>> = {
 const usage = `npm run bench -- QUESTION [options]
 
   estimate    How long does the estimate of a prompt hold up the event loop?
+  growth      Whether transactions take longer in a ledger with 10,000,000 of them than in one with 10
   ledger      One hot tenant, and 10,000: group commit against one statement a transaction, and against pgbench
   metering    How many events of a stream are parsed and metered a second, in each wire format
   observability

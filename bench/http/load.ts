@@ -22,6 +22,8 @@ export interface LoadOptions {
   /** Of the chat completions. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Each request is of one of them, at random; absent where the headers have it. */
+  readonly apiKeys?: readonly string[];
   readonly connections: number;
   readonly seconds: number;
 }
@@ -44,12 +46,18 @@ const body = JSON.stringify({
 });
 
 /** Sends one request after the other on so many connections. */
-export async function load({ url, headers, connections, seconds }: LoadOptions): Promise<Loaded> {
+export async function load({
+  url,
+  headers,
+  apiKeys = [],
+  connections,
+  seconds,
+}: LoadOptions): Promise<Loaded> {
   await providePrograms([wrkPrograms]);
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-load-'));
   try {
     const script = join(folder, 'request.lua');
-    await writeFile(script, scriptFor(headers));
+    await writeFile(script, scriptFor(headers, apiKeys));
     const [program = '', ...args] = [
       ...(await pinnedTo('others')),
       await programPath(wrkPrograms),
@@ -64,13 +72,14 @@ export async function load({ url, headers, connections, seconds }: LoadOptions):
   }
 }
 
-function scriptFor(headers: LoadOptions['headers']): string {
+function scriptFor(headers: LoadOptions['headers'], apiKeys: readonly string[]): string {
   const lines = Object.entries(headers).map(([name, value]) => `wrk.headers["${name}"] = "${value}"`);
   return `
     wrk.method = "POST"
     wrk.body = [==[${body}]==]
     wrk.headers["Content-Type"] = "application/json"
     ${lines.join('\n    ')}
+    ${apiKeys.length === 0 ? '' : chooseOf(apiKeys)}
     function done(summary, latency)
       local errors = summary.errors
       local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
@@ -80,3 +89,16 @@ function scriptFor(headers: LoadOptions['headers']): string {
         latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
     end`;
 }
+
+/** The requests are made beforehand: making one takes longer than sending it. */
+const chooseOf = (apiKeys: readonly string[]) => `
+    local requests = {}
+    function init(args)
+      for _, key in ipairs({${apiKeys.map((key) => `"${key}"`).join(',')}}) do
+        wrk.headers["Authorization"] = "Bearer " .. key
+        requests[#requests + 1] = wrk.format()
+      end
+    end
+    function request()
+      return requests[math.random(#requests)]
+    end`;

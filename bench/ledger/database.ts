@@ -51,8 +51,8 @@ function topUpOf(tenantId: TenantId): TopUp {
   };
 }
 
-/** One value a question. */
-async function ask<Row>(url: string, text: string, values: readonly unknown[] = []): Promise<Row> {
+/** One row a question. */
+export async function ask<Row>(url: string, text: string, values: readonly unknown[] = []): Promise<Row> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {
