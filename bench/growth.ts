@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import type { TenantId } from '../src/domain/ids.ts';
 import { below, mulberry32 } from '../src/simulator/random.ts';
 import { administer, type PostgresService, startPostgres } from '../test/support/services/postgres.ts';
@@ -15,6 +17,8 @@ import { type Callers, drive } from './ledger/callers.ts';
 import { openGroupCommit } from './ledger/group-commit.ts';
 import type { BenchOptions, Question } from './question.ts';
 
+const run = promisify(execFile);
+
 // Does what a transaction takes grow with the ledger? One with 10 transactions and one with many, each with a Postgres,
 // a Redis and a gateway of its own, asked in turns for the same number of tenants, spread over all that there are.
 
@@ -24,6 +28,8 @@ const callers = 256;
 const connections = 32;
 const warmUpSeconds = 5;
 const mostTimes = 1.1;
+/** Both have it: filling one would go from checkpoint to checkpoint. */
+const mostLog = '16GB';
 
 const measures = ['deduct', 'pair', 'request'] as const;
 type Measure = (typeof measures)[number];
@@ -44,17 +50,24 @@ interface Round {
   readonly cpuMs: number | null;
 }
 
+/** What is yet to be written would be written while commits are measured; from here on they are flushed. */
+async function settleDisk(url: string, { fsync }: BenchOptions): Promise<void> {
+  await administer(url, 'CHECKPOINT');
+  await run('sync');
+  await administer(url, `ALTER SYSTEM SET fsync = '${fsync}'`);
+  await administer(url, 'SELECT pg_reload_conf()');
+}
+
 async function open(filling: Filling, options: BenchOptions, undo: AsyncDisposableStack): Promise<Ledger> {
   const kept = <S extends { stop(): Promise<void> }>(service: S): S => {
     undo.defer(() => service.stop());
     return service;
   };
   // It doesn't flush while it is filled.
-  const postgres = kept(await startedOn('others', () => startPostgres()));
+  const postgres = kept(await startedOn('others', () => startPostgres([`max_wal_size=${mostLog}`])));
   const redis = kept(await startedOn('others', () => startRedis()));
   const filledInSeconds = await fillLedger(postgres.url, filling);
-  await administer(postgres.url, `ALTER SYSTEM SET fsync = '${options.fsync}'`);
-  await administer(postgres.url, 'SELECT pg_reload_conf()');
+  await settleDisk(postgres.url, options);
   console.error(`${filling.transactions} transactions are there in ${rounded(filledInSeconds)} s`);
   const indexes = Array.from({ length: activeTenants }, (_, index) =>
     Math.floor((index * filling.tenants) / activeTenants),

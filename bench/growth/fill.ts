@@ -1,9 +1,8 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { encodePriceList } from '../../src/domain/price-list-json.ts';
+import { encodeReceipt } from '../../src/domain/receipt.ts';
 import { openMigratedDriver } from '../../src/ledger/drivers/open-driver.ts';
-
-const run = promisify(execFile);
+import { commitOf, newDraft } from '../ledger/work.ts';
 
 export interface Filling {
   readonly tenants: number;
@@ -26,27 +25,17 @@ export async function fillLedger(url: string, filling: Filling): Promise<number>
   await client.connect();
   const startedAtMs = performance.now();
   try {
-    await settle(client, "ALTER SYSTEM SET max_wal_size = '16GB'");
     // The keys hold by the way the rows are made: looking each of them up takes most of the time otherwise.
     await client.query('SET session_replication_role = replica');
     await client.query(tenantRows, [filling.tenants, filling.transactions]);
     await client.query(quotaRows, [filling.tenants, filling.transactions]);
     await client.query(apiKeyRows, [filling.tenants]);
     await writeTransactions(client, filling);
-    await settle(client, 'ALTER SYSTEM RESET max_wal_size');
     await client.query('VACUUM ANALYZE');
-    await client.query('CHECKPOINT');
   } finally {
     await client.end();
   }
-  // What the system has yet to write would be written while the commits are measured.
-  await run('sync');
   return (performance.now() - startedAtMs) / 1_000;
-}
-
-async function settle(client: Client, statement: string): Promise<void> {
-  await client.query(statement);
-  await client.query('SELECT pg_reload_conf()');
 }
 
 async function writeTransactions(client: Client, { tenants, transactions }: Filling): Promise<void> {
@@ -94,17 +83,10 @@ const numbered = `
       (SELECT $4::bigint / $3::bigint AS base, $4::bigint % $3::bigint AS rest) share
   ) shared`;
 
-const rates = JSON.stringify({ rates: { input: '1000000000', output: '2000000000' } });
-const receipt = JSON.stringify({
-  lines: [
-    { usage_class: 'input', units: 100, rate: '1000000000', charged_as: 'input', model: null },
-    { usage_class: 'output', units: 200, rate: '2000000000', charged_as: 'output', model: null },
-  ],
-  above_input_tokens: null,
-  service_tier: null,
-  service_tier_is_priced: true,
-  stated_cost: null,
-});
+const draft = newDraft();
+const rates = JSON.stringify(encodePriceList(draft.rates));
+const { receipt: exampleReceipt } = commitOf(draft);
+const receipt = JSON.stringify(exampleReceipt === null ? null : encodeReceipt(exampleReceipt));
 
 const transactionRows = `
   INSERT INTO billing_transaction (
