@@ -75,9 +75,11 @@ async function simulated(api: CorpusApi, body: object, origin: string): Promise<
   };
   const response = await fetch(`${origin}${api.pathOf(record, model)}`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    // Anthropic's format asks for its version; no other minds.
+    headers: { 'content-type': 'application/json', 'anthropic-version': '2023-06-01' },
     body: JSON.stringify(body),
   });
+  if (!response.ok) throw new Error(`the simulator answers ${api.api} with ${response.status}`);
   return {
     ...record,
     response: { ...record.response, status: response.status, body: await response.text() },
