@@ -1,4 +1,4 @@
-import { startPostgres } from '../test/support/services/postgres.ts';
+import { createDatabase, startPostgres } from '../test/support/services/postgres.ts';
 import { startRedis } from '../test/support/services/redis.ts';
 import { median, rounded } from './figures.ts';
 import type { Goal } from './goals.ts';
@@ -16,7 +16,8 @@ import { type Floor, measureFloor, prepareFloor } from './services/floor.ts';
 // What does a request take that is billed, beyond one that is only relayed? Chat completions of 1 KB in and out, from
 // an upstream that answers at once. Everything but the gateways shares the other core: nginx, wrk, Postgres, Redis.
 
-const names = ['relay', 'embedded', 'redis+postgres', 'portkey'] as const;
+/** Embedded is all of it in one process; with Postgres, hot state is in memory or in Redis. */
+const names = ['relay', 'embedded', 'memory+postgres', 'redis+postgres', 'portkey'] as const;
 type Name = (typeof names)[number];
 
 const connections = [1, 32, 256] as const;
@@ -50,14 +51,17 @@ async function start(
   const { url: upstreamUrl } = kept(await startInstantUpstream());
   const servers = new Map<Name, BenchServer>();
   servers.set('relay', kept(await startBareRelay({ upstreamUrl, profileFolder })));
-  if (isWanted('embedded'))
-    servers.set('embedded', kept(await startBenchGateway({ upstreamUrl, env: {}, profileFolder })));
   const postgres = kept(await startPostgres([`fsync=${fsync}`]));
   const redis = kept(await startRedis());
   await prepareFloor(postgres.url);
-  if (isWanted('redis+postgres')) {
-    const env = { DATABASE_URL: postgres.url, REDIS_URL: redis.url };
-    servers.set('redis+postgres', kept(await startBenchGateway({ upstreamUrl, env, profileFolder })));
+  const envs: readonly (readonly [Name, () => Promise<Readonly<Record<string, string>>>])[] = [
+    ['embedded', async () => ({})],
+    ['memory+postgres', async () => ({ DATABASE_URL: (await createDatabase(postgres.url)).url })],
+    ['redis+postgres', async () => ({ DATABASE_URL: postgres.url, REDIS_URL: redis.url })],
+  ];
+  for (const [name, env] of envs) {
+    if (!isWanted(name)) continue;
+    servers.set(name, kept(await startBenchGateway({ upstreamUrl, env: await env(), profileFolder })));
   }
   const notInstalled = isWanted('portkey') ? await addPortkey(servers, upstreamUrl, undo) : null;
   return {
@@ -116,7 +120,7 @@ function goalsOf(servers: Started['servers'], figure: Figure, floorMs: number): 
     return ms > 0 ? ms : Number.NaN;
   };
   const goals: Goal[] = [];
-  for (const name of ['embedded', 'redis+postgres'] as const) {
+  for (const name of ['embedded', 'memory+postgres', 'redis+postgres'] as const) {
     if (!servers.has(name)) continue;
     const what = `CPU of a request, ${name}, to the bare relay's`;
     goals.push({ what, figure: times(name), bound: 'at most', goal: 2.5 });

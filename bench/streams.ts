@@ -32,7 +32,7 @@ interface Shape {
 
 const shapes: readonly Shape[] = [
   { streams: 200, eventsPerSecond: 50, perSecond: 200 },
-  { streams: 2_000, eventsPerSecond: 5, perSecond: 500 },
+  { streams: 2_000, eventsPerSecond: 5, perSecond: 200 },
 ];
 const warmUp: Shape = { streams: 50, eventsPerSecond: 50, perSecond: 50 };
 const warmUpSeconds = 3;
@@ -161,12 +161,14 @@ type Figure = (name: Name, shape: Shape, read: (measured: Measured) => number) =
 
 function failuresOf(measured: ReadonlyMap<Name, readonly Measured[]>): readonly string[] {
   return [...measured].flatMap(([name, rounds]) =>
-    rounds.flatMap(({ shape, broken, complete, upstream }) => {
+    rounds.flatMap(({ shape, broken, brokenAnswers, complete, upstream }) => {
       const what = `${name}, ${shape.streams} streams`;
       const { due, sent, latenessP99Ms, streams } = upstream;
       const beatMs = 1_000 / shape.eventsPerSecond;
       return [
-        ...(broken > 0 || complete !== shape.streams ? [`${what}: ${complete} came to their end`] : []),
+        ...(broken > 0 || complete !== shape.streams
+          ? [`${what}: ${complete} came to their end; of the others: ${brokenAnswers.join('\n')}`]
+          : []),
         ...(streams !== shape.streams ? [`${what}: the upstream had ${streams} open`] : []),
         ...(sent < due * leastShareSent
           ? [`${what}: the upstream sent ${sent} of ${Math.round(due)} events that were due`]

@@ -61,7 +61,19 @@ export async function load({
     const [program = '', ...args] = [
       ...(await pinnedTo('others')),
       await programPath(wrkPrograms),
-      ...['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--timeout', '10s', '-s', script, url],
+      ...[
+        '-t',
+        '1',
+        '-c',
+        String(connections),
+        '-d',
+        `${Math.ceil(seconds)}s`,
+        '--timeout',
+        '10s',
+        '-s',
+        script,
+        url,
+      ],
     ];
     const { stdout } = await run(program, args, { timeout: (seconds + 30) * 1_000 });
     const told = /^TOLD (.*)$/m.exec(stdout)?.[1];

@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type ServerProcess, startServerProcess } from '../../test/support/services/server-process.ts';
+import { waitUntil } from '../../test/support/services/wait-until.ts';
 import { cpuSecondsOf, type Memory, memoryOf, pinnedTo } from './pinned.ts';
 
 /** Something that answers chat completions, on the gateway's core. */
@@ -33,61 +32,54 @@ export interface StartedProgram {
   readonly pid: number;
   /** What it has printed until it served. */
   readonly told: string;
-  /** Of its own, removed at the end. */
-  readonly folder: string;
   stop(): Promise<void>;
 }
 
 const readyWithinMs = 60_000;
-const endsWithinMs = 20_000;
 
-/** Starts a program of Node's on the gateway's core, which logs to a file as one does that is run. */
+/**
+ * Starts a program of Node's on the gateway's core. It logs to a file, as one does that is run: read from a pipe, its
+ * log would cost the other core.
+ * @param makeProgram is given a folder of the program's own, which is removed at the end
+ */
 export async function startProgram(makeProgram: (folder: string) => ServerProgram): Promise<StartedProgram> {
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-bench-'));
   const { entry, args = [], env, readyWhen, profileFolder = null } = makeProgram(folder);
   const log = join(folder, 'log');
-  const file = await open(log, 'w');
   const profiling = profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`];
-  const [program = '', ...rest] = [
-    ...(await pinnedTo('gateway')),
-    process.execPath,
-    ...profiling,
-    entry,
-    ...args,
-  ];
-  const child = spawn(program, rest, {
+  const command = [...(await pinnedTo('gateway')), process.execPath, ...profiling, entry, ...args];
+  const started = await startServerProcess({
+    program: 'sh',
+    args: ['-c', 'exec "$@" > log 2>&1', 'sh', ...command],
     cwd: folder,
-    stdio: ['ignore', file.fd, file.fd],
     env: { PATH: process.env.PATH ?? '', ...env },
+    endSignal: 'SIGKILL',
+    temporaryFolder: folder,
   });
-  await file.close();
-  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   const stop = async () => {
-    if (!hasEnded()) {
-      const exited = once(child, 'exit');
-      child.kill('SIGTERM');
-      const late = setTimeout(() => child.kill('SIGKILL'), endsWithinMs);
-      await exited;
-      clearTimeout(late);
-    }
+    // As whoever runs it would: it finishes what it does, and leaves its profile.
+    await started.end('SIGTERM');
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    return { pid: child.pid ?? 0, told: await untilReady(log, readyWhen, hasEnded), folder, stop };
+    return { pid: started.pid, told: await untilReady(started, log, readyWhen), stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function untilReady(log: string, readyWhen: RegExp, hasEnded: () => boolean): Promise<string> {
-  const deadline = performance.now() + readyWithinMs;
-  for (;;) {
-    const told = await readFile(log, 'utf8');
-    if (readyWhen.test(told)) return told;
-    if (hasEnded() || performance.now() > deadline) throw new Error(`a server does not serve:\n${told}`);
-    await sleep(50);
-  }
+async function untilReady(started: ServerProcess, log: string, readyWhen: RegExp): Promise<string> {
+  let told = '';
+  const isSo = async () => {
+    told = await readFile(log, 'utf8');
+    return readyWhen.test(told);
+  };
+  const what = 'a server is ready';
+  await waitUntil({ what, isSo, withinMs: readyWithinMs, giveUp: started.requireRunning }).catch((cause) => {
+    throw new Error(`a server does not serve:\n${told}`, { cause });
+  });
+  return told;
 }
 
 /** What is asked of a process by its number. */

@@ -18,9 +18,12 @@ let delays: number[] = [];
 let firstBytes: number[] = [];
 let complete = 0;
 let broken = 0;
+let brokenAnswers: string[] = [];
 let open = 0;
 let onClosed: (() => void) | null = null;
 
+const keptAnswer = 1_500;
+const keptAnswers = 3;
 const mark = Buffer.from(stampMark);
 const endMark = Buffer.from('data: [DONE]');
 
@@ -46,12 +49,18 @@ function take(chunk: Buffer): void {
   }
 }
 
+/** A few are enough to tell why. */
+function broke(answer: string): void {
+  broken++;
+  if (brokenAnswers.length < keptAnswers) brokenAnswers.push(answer);
+}
+
 function openStream(target: Target, request: string): void {
   const { hostname, port } = new URL(target.url);
   const socket = connect(Number(port), hostname);
   socket.setNoDelay(true);
   let askedAtMicros = 0;
-  let isFirst = true;
+  let answer = '';
   let isComplete = false;
   open++;
   socket.on('connect', () => {
@@ -59,8 +68,10 @@ function openStream(target: Target, request: string): void {
     socket.write(request);
   });
   socket.on('data', (chunk) => {
-    if (isFirst) firstBytes.push(nowMicros() - askedAtMicros);
-    isFirst = false;
+    if (answer === '') {
+      firstBytes.push(nowMicros() - askedAtMicros);
+      answer = chunk.toString('latin1', 0, keptAnswer);
+    }
     take(chunk);
     if (chunk.includes(endMark)) isComplete = true;
   });
@@ -68,7 +79,7 @@ function openStream(target: Target, request: string): void {
   socket.on('close', () => {
     open--;
     if (isComplete) complete++;
-    else broken++;
+    else broke(answer);
     if (open === 0) onClosed?.();
   });
 }
@@ -78,7 +89,7 @@ const body = JSON.stringify({ model: 'bench', stream: true, messages: [{ role: '
 
 /** Evenly, so that the events of all of them are spread over the beat of each. */
 async function openAll(target: Target, streams: number, perSecond: number): Promise<void> {
-  [firstBytes, complete, broken] = [[], 0, 0];
+  [firstBytes, complete, broken, brokenAnswers] = [[], 0, 0, []];
   const request = requestOf(target, body);
   const startedAtMicros = nowMicros();
   for (let opened = 0; opened < streams; ) {
@@ -113,6 +124,7 @@ process.on('message', (command: ClientsCommand) => {
           kind: 'closed',
           complete,
           broken,
+          brokenAnswers,
           firstByteP50Ms,
           firstByteP99Ms: milliseconds(firstBytes, 99),
         });

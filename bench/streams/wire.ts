@@ -49,6 +49,8 @@ export interface ClosedCounts {
   /** Of all streams: those that came to their end, and those that didn't. */
   readonly complete: number;
   readonly broken: number;
+  /** What was answered to those that didn't. */
+  readonly brokenAnswers: readonly string[];
   /** From the request to the first byte of its answer. */
   readonly firstByteP50Ms: number;
   readonly firstByteP99Ms: number;
