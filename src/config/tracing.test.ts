@@ -64,6 +64,11 @@ describe('tracing', () => {
     expect(readConfig({ [name]: value }).tracing).toBeNull();
   });
 
+  it.each(['collector:4318', 'not a url', 'http://[::1'])('refuses to send spans to %s', (endpoint) => {
+    const read = () => readConfig({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint });
+    expect(read).toThrow(/^OTEL_EXPORTER_OTLP_ENDPOINT: has to be a URL such as http/);
+  });
+
   it('takes a protocol for traces over one for everything', () => {
     const environment = {
       ...on,
