@@ -25,6 +25,9 @@ export interface Cuts {
   readonly ends: Set<() => void>;
 }
 
+/** Every exchange is ended so, most of them long after they were over: an error with a stack would cost each of them. */
+const isOver = 'the exchange is over';
+
 /** So much before its PENDING row expires, a request that still runs is ended: nobody else settles it before. */
 const expiryMarginMs = 60_000;
 
@@ -105,7 +108,7 @@ function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
   const cancel = () => {
     forgetDeadline();
     cuts.ends.delete(cancel);
-    controller.abort(cuts.isCut ? gatewayStops : undefined);
+    controller.abort(cuts.isCut ? gatewayStops : isOver);
   };
   const forgetDeadline = clock.after(Math.max(1, pendingTtlMs - expiryMarginMs), cancel);
   if (targets[0].route.whenClientGone === 'cancel') {

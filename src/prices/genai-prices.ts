@@ -62,6 +62,9 @@ interface Found {
 /** Names come from routes and from answers of upstreams, so what is remembered of them is bounded. */
 const found = new LRUCache<string, Found | 'none'>({ max: 10_000 });
 
+/** Of providers' names as they are written anywhere; a search through the package's patterns each. */
+const knownIds = new LRUCache<string, { readonly id: string | undefined }>({ max: 1_000 });
+
 /** By the package's own object: a model with several prices by date has one entry for each. */
 const read = new WeakMap<ModelPrice, BookPrice | 'none'>();
 
@@ -100,9 +103,14 @@ export function builtInModels(provider: string, atMs: number): readonly BuiltInM
 
 /** The package would also take a name that merely contains a provider's: a price must not be guessed. */
 function packageId(provider: string): string | undefined {
-  const name = providerName(provider);
-  const id = packageIds.get(name) ?? name;
-  return findProvider({ providerId: id })?.id === id ? id : undefined;
+  let known = knownIds.get(provider);
+  if (known === undefined) {
+    const name = providerName(provider);
+    const id = packageIds.get(name) ?? name;
+    known = { id: findProvider({ providerId: id })?.id === id ? id : undefined };
+    knownIds.set(provider, known);
+  }
+  return known.id;
 }
 
 function findModel(providerId: string, name: string): Found | undefined {
