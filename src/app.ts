@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
-import { lastSettlementMs, openServing, type Serving, urlAt } from './app/serving.ts';
+import { lastSettlementMs } from './app/drain.ts';
+import { openServing, type Serving, urlAt } from './app/serving.ts';
 import { administrationOf, openStores, type Stores } from './app/stores.ts';
 import { openMetricsServer, openWatch } from './app/watch.ts';
 import { createCatalogAnnouncer } from './catalog/redis-invalidation.ts';

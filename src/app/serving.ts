@@ -12,19 +12,17 @@ import type { Config } from '../config.ts';
 import { dialects } from '../dialects/dialects.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
 import { ByteBudget } from '../domain/byte-budget.ts';
-import { systemClock, within } from '../domain/clock.ts';
-import { createPipeline, type Pipeline, usualPendingTtlMs } from '../gateway/pipeline.ts';
+import { systemClock } from '../domain/clock.ts';
+import { createPipeline, type Pipeline } from '../gateway/pipeline.ts';
 import type { AdminPlaneOptions } from '../http/admin-plane.ts';
 import type { DataPlaneBounds } from '../http/data-plane.ts';
 import type { HealthOptions } from '../http/health.ts';
-import { createServer, type GatewayServer } from '../http/server.ts';
+import { createServer } from '../http/server.ts';
 import type { Heartbeat } from '../jobs/heartbeat.ts';
 import { startWebhookSender } from '../jobs/webhook-sender.ts';
 import { engineName } from '../ledger/drivers/open-driver.ts';
 import type { Lease } from '../ledger/instances.ts';
-import { openFigures } from '../ledger/open-figures.ts';
 import { createHealthReporter } from '../observability/health.ts';
-import type { Queue, ScrapedSources } from '../observability/metrics/scraped-gauges.ts';
 import type { Observer } from '../observability/observer.ts';
 import { withBuiltInPrices } from '../prices/price-book.ts';
 import { createSqlFactorStore } from '../token-factors/sql-factor-store.ts';
@@ -32,9 +30,11 @@ import { createLearningTokenizer, mostStoredFactors } from '../tokenizer/learnin
 import { createThreadedTokenizer } from '../tokenizer/threaded-tokenizer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { createUndiciClient } from '../upstream/undici-client.ts';
+import { drain } from './drain.ts';
 import { missingOpenFiles } from './open-files.ts';
 import { openHeartbeat, openOrphanWatch } from './ownership.ts';
 import { openReconcile } from './reconcile.ts';
+import { sourcesOf } from './scraped-sources.ts';
 import { administrationOf, type Stores } from './stores.ts';
 import { openTracer } from './tracing.ts';
 import type { Watch } from './watch.ts';
@@ -56,9 +56,6 @@ export interface Serving {
 }
 
 const maxCachedApiKeys = 50_000;
-
-/** After the drain, how long a ledger that is away is waited for. */
-export const lastSettlementMs = 10_000;
 
 /** What each process that serves has of its own, on the stores. It listens when this resolves. */
 export async function openServing(
@@ -261,66 +258,9 @@ function healthOf({ driver, redis }: Stores, parts: HealthParts): HealthOptions 
   };
 }
 
-interface SourceParts {
-  readonly pipeline: Pipeline;
-  readonly heartbeat: Heartbeat;
-  readonly health: HealthOptions;
-  readonly answers: ByteBudget;
-  readonly bounds: DataPlaneBounds;
-}
-
-/** What the metrics ask for when somebody asks for them. */
-function sourcesOf({ driver, ledger }: Stores, parts: SourceParts): ScrapedSources {
-  const { pipeline, heartbeat, health, answers, bounds } = parts;
-  const inFlight = () => pipeline.inFlight;
-  return {
-    queues: {
-      requests: { used: inFlight, limit: bounds.maxRequests },
-      request_bodies: bytesOf(bounds.bodies),
-      answers: bytesOf(answers),
-      ledger: ledger.queue,
-    },
-    inFlight,
-    health: health.report,
-    heartbeatAtMs: () => heartbeat.takenAtMs,
-    pending: () => openFigures(driver.db),
-    pendingLimitMs: usualPendingTtlMs,
-  };
-}
-
-function bytesOf(budget: ByteBudget): Queue {
-  return { used: () => budget.held, limit: budget.limit };
-}
-
 /** `env:NAME` stands for a variable of the environment, anything else for itself. */
 function readCredential(stored: string, environment: ServingOptions['environment']): string | null {
   return stored.startsWith('env:') ? (environment[stored.slice('env:'.length)] ?? null) : stored;
-}
-
-interface DrainOptions {
-  readonly state: { accepting: boolean };
-  readonly log: Logger;
-  readonly drainMs: number;
-}
-
-/** Takes no more, finishes what runs within its time, and waits for every settlement. */
-async function drain(server: GatewayServer, pipeline: Pipeline, options: DrainOptions): Promise<void> {
-  const { state, log, drainMs } = options;
-  state.accepting = false;
-  const inTime = await server.drain(pipeline, drainMs);
-  if (!inTime)
-    log.warn({ in_flight: pipeline.inFlight }, 'the drain is over: what still ran was cut and is charged');
-  const settled = await within(
-    systemClock,
-    pipeline.idle().then(() => true),
-    lastSettlementMs,
-  );
-  if (settled === null) {
-    log.error(
-      { in_flight: pipeline.inFlight },
-      'ending with requests that are not settled: they stay PENDING',
-    );
-  }
 }
 
 function urlOf(address: AddressInfo | string | null, host: string): string {
