@@ -43,6 +43,8 @@ beforeEach(async () => {
     `sentinel monitor ${name} 127.0.0.1 ${master.port} 1`,
     `sentinel auth-pass ${name} secret`,
     `sentinel down-after-milliseconds ${name} 500`,
+    // One that finds no replica fit, since it has just met it, tries again after twice this time, and not after minutes.
+    `sentinel failover-timeout ${name} 2000`,
   ];
   await writeFile(join(folder, 'sentinel.conf'), `${lines.join('\n')}\n`);
   sentinel = spawn('redis-server', [join(folder, 'sentinel.conf'), '--sentinel'], { stdio: 'ignore' });
