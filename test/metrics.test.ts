@@ -7,6 +7,7 @@ import { type Simulator, startSimulator } from '../src/simulator/simulator.ts';
 import {
   addModel,
   addTenant,
+  serversOf,
   settledTransactionsOf,
   startGateway,
   type TestGateway,
@@ -198,16 +199,11 @@ describe('with workers', () => {
     gateway = from;
     const tenant = await addTenant(from);
     await addModel(from, 'good', sim(''));
-    const servers = () => {
-      const lines = from.output().split('\n');
-      const requests = lines.filter((line) => line.includes('"msg":"request"'));
-      return [...new Set(requests.map((line) => Number(JSON.parse(line).pid)))];
-    };
     let asked = 0;
     const askBoth = async () => {
       asked += 2;
       await Promise.all([ask(from, tenant, {}), ask(from, tenant, { stream: true })]);
-      return servers().length;
+      return serversOf(from).length;
     };
     await expect.poll(askBoth, soon).toBeGreaterThanOrEqual(2);
     const total = async () => (await scrape(from)).sum('quota_check_passed_total');
@@ -219,7 +215,7 @@ describe('with workers', () => {
       asked,
     );
 
-    process.kill(servers()[0]!, 'SIGKILL');
+    process.kill(serversOf(from)[0]!, 'SIGKILL');
     const living = async () => (await scrape(from)).sum('tollgate_workers', { state: 'answering' });
     await expect.poll(living, soon).toBe(1);
     expect(await total()).toBe(asked);

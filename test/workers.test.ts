@@ -9,6 +9,7 @@ import { type Simulator, startSimulator } from '../src/simulator/simulator.ts';
 import {
   addModel,
   addTenant,
+  serversOf,
   settledTransactionsOf,
   startGateway,
   type TestGateway,
@@ -70,13 +71,6 @@ const ask = (from: TestGateway) =>
     { model: 'quick', messages },
     { authorization: `Bearer ${tenant.apiKey}`, connection: 'close' },
   );
-
-/** The processes that have served a request so far, by their log. */
-function serversOf({ output }: TestGateway): number[] {
-  const lines = output().split('\n');
-  const requests = lines.filter((line) => line.includes('"msg":"request"'));
-  return [...new Set(requests.map((line) => Number(JSON.parse(line).pid)))];
-}
 
 async function workersOf(from: TestGateway): Promise<number[]> {
   const served = async () => {

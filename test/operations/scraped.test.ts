@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { TestGateway } from '../support/gateway.ts';
+import { addModel, type TestGateway } from '../support/gateway.ts';
 import { scrape } from '../support/metrics.ts';
 import { emptyQueries, emptyWithoutFallback } from './dashboard.ts';
 import { documentedMetrics } from './metric-names.ts';
@@ -36,12 +36,7 @@ it('has every metric that is written down, and data for every query of the dashb
     { model: 'none' },
   ]);
   // Something that is a fault, and something that has no answer.
-  const unreachable = { id: 'up-away', dialects: ['openai.chat'], base_url: 'http://127.0.0.1:1/v1' };
-  await stage.gateways[0].admin('POST', '/upstreams', unreachable);
-  await stage.gateways[0].admin('PUT', '/models/away', {
-    routes: [{ upstream: 'up-away', upstream_model: 'x' }],
-    rates: { input_per_1k: '0.001', output_per_1k: '0.002' },
-  });
+  await addModel(stage.gateways[0], 'away', { baseUrl: 'http://127.0.0.1:1/v1' });
   await sleep(2_000);
   for (let turn = 0; turn < 4; turn++) await stage.ask(turn, { model: 'away' });
   void stage.ask(0, { model: 'slow', stream: true });

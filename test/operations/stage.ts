@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startSimulator } from '../../src/simulator/simulator.ts';
-import { addTenant, startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts';
+import {
+  addModel,
+  addTenant,
+  sectionNineRates,
+  startGateway,
+  type TestGateway,
+  type TestTenant,
+} from '../support/gateway.ts';
 import { metricsUrlOf } from '../support/metrics.ts';
 import { createDatabase, type PostgresService, startPostgres } from '../support/services/postgres.ts';
 import { type PrometheusServer, startPrometheus } from '../support/services/prometheus.ts';
@@ -149,20 +156,15 @@ async function build(
   };
 }
 
-interface Provided {
-  /** Of the model, and of its provider. */
-  readonly name: string;
-  readonly url: string;
-  /** As the provider calls it. */
-  readonly model: string;
-}
-
-async function addProvided(gateway: TestGateway, { name, url, model }: Provided): Promise<void> {
-  const id = `up-${name}`;
-  await gateway.admin('POST', '/upstreams', { id, provider: name, dialects: ['openai.chat'], base_url: url });
-  const rates = { input_per_1k: '0.001', output_per_1k: '0.002' };
-  await gateway.admin('PUT', `/models/${name}`, {
-    routes: [{ upstream: id, upstream_model: model, cost_rates: rates }],
-    rates,
+/** A model of a provider of its own, both under one name. */
+async function addProvided(
+  gateway: TestGateway,
+  { name, url, model }: Readonly<Record<'name' | 'url' | 'model', string>>,
+): Promise<void> {
+  await addModel(gateway, name, {
+    baseUrl: url,
+    upstreamModel: model,
+    provider: name,
+    costRates: sectionNineRates,
   });
 }

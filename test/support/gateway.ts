@@ -179,7 +179,7 @@ export const sectionNineRates = { input_per_1k: '0.001', output_per_1k: '0.002' 
 export async function addModel(
   gateway: TestGateway,
   model: string,
-  upstream: Readonly<{ baseUrl: string; upstreamModel?: string; provider?: string }>,
+  upstream: Readonly<{ baseUrl: string; upstreamModel?: string; provider?: string; costRates?: object }>,
   values: Readonly<Record<string, unknown>> = { rates: sectionNineRates },
 ): Promise<void> {
   const id = `up-${model.replaceAll(/[^A-Za-z0-9.-]/g, '-')}`.slice(0, 100);
@@ -190,9 +190,22 @@ export async function addModel(
     ...(upstream.provider === undefined ? {} : { provider: upstream.provider }),
   });
   await gateway.admin('PUT', `/models/${encodeURIComponent(model)}`, {
-    routes: [{ upstream: id, upstream_model: upstream.upstreamModel ?? model }],
+    routes: [
+      {
+        upstream: id,
+        upstream_model: upstream.upstreamModel ?? model,
+        ...(upstream.costRates === undefined ? {} : { cost_rates: upstream.costRates }),
+      },
+    ],
     ...values,
   });
+}
+
+/** The processes that have served a request so far, by their log. */
+export function serversOf({ output }: Pick<TestGateway, 'output'>): number[] {
+  const lines = output().split('\n');
+  const requests = lines.filter((line) => line.includes('"msg":"request"'));
+  return [...new Set(requests.map((line) => Number(JSON.parse(line).pid)))];
 }
 
 /** Every transaction of a tenant, oldest first. */

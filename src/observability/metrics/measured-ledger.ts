@@ -8,7 +8,7 @@ type Answer = { readonly kind: string };
  * A ledger whose attempts to charge are timed, and counted where they fail: what it has taken in the end is told by whom it
  * was taken for. What it answers and throws is the ledger's own.
  */
-export function createMeasuredLedger(ledger: Ledger, to: Instruments): Ledger {
+export function createMeasuredLedger<Measured extends Ledger>(ledger: Measured, to: Instruments): Measured {
   return {
     ...ledger,
     commitPending: (commit) => charging(to, () => ledger.commitPending(commit)),

@@ -30,7 +30,7 @@ export function createMetrics(clock: Clock): Metrics {
   const { registry } = instruments;
   return {
     observer: createMetricsObserver(instruments, new DifferenceGauges(registry, clock)),
-    measured: (ledger) => ({ ...ledger, ...createMeasuredLedger(ledger, instruments) }),
+    measured: (ledger) => createMeasuredLedger(ledger, instruments),
     scrape: (sources) => registerScrapedGauges(registry, sources),
     text: () => registry.metrics(),
     values: () => registry.getMetricsAsJSON(),

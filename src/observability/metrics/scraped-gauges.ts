@@ -1,4 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
+import { systemClock, within } from '../../domain/clock.ts';
 import type { NanoUsd } from '../../domain/money.ts';
 import type { HealthReport, Status } from '../health-report.ts';
 import { unitsOf } from './units.ts';
@@ -140,8 +141,6 @@ function shared<T>(ask: () => Promise<T>): () => Promise<T | null> {
       .finally(() => {
         asking = null;
       });
-    const { promise, resolve } = Promise.withResolvers<null>();
-    const timer = setTimeout(() => resolve(null), askedForMs);
-    return Promise.race([asking, promise]).finally(() => clearTimeout(timer));
+    return within(systemClock, asking, askedForMs);
   };
 }

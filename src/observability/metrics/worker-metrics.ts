@@ -1,4 +1,5 @@
 import { AggregatorRegistry, Gauge, Registry } from 'prom-client';
+import { systemClock, within } from '../../domain/clock.ts';
 import type { MetricValues } from './metrics.ts';
 import { heartbeatName } from './scraped-gauges.ts';
 
@@ -71,10 +72,8 @@ export class WorkerMetrics {
 }
 
 async function answerOf(worker: MeasuredWorker, withinMs: number): Promise<MetricValues | null> {
-  const { promise, resolve } = Promise.withResolvers<null>();
-  const timer = setTimeout(() => resolve(null), withinMs);
   const answer = worker.metrics().catch(() => null) as Promise<MetricValues | null>;
-  return await Promise.race([answer, promise]).finally(() => clearTimeout(timer));
+  return await within(systemClock, answer, withinMs);
 }
 
 const counts: ReadonlySet<string> = new Set(['counter', 'histogram']);
