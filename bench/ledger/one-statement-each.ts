@@ -11,10 +11,8 @@ const statements = readStatements();
 
 /**
  * Opens connections that write each transaction by a statement of its own: the ledger's own statements, with
- * one item, prepared, on a bare connection per caller. There is no pool and no watch over the answer in
- * between, so that nothing stands in the baseline's way that Postgres doesn't put there. Plans are kept, which
- * the ledger can't afford (ADR 14): with statistics gathered before they are made, they use the indexes, and
- * a statement of one item takes about half the time.
+ * one item, prepared and planned as the ledger's are, on a bare connection per caller. There is no pool and no
+ * watch over the answer in between, so that nothing stands in the baseline's way that Postgres doesn't put there.
  */
 export async function openOneStatementEach(
   url: string,
@@ -29,9 +27,9 @@ export async function openOneStatementEach(
     await setUpSession(client, {
       statementTimeoutMs: 30_000,
       lockTimeoutMs: null,
+      planning: 'by keys',
       withinMs: 5_000,
     });
-    await client.query('SET plan_cache_mode = force_generic_plan');
   }
   const writers = clients.map(writersOn);
   return {
@@ -59,6 +57,6 @@ function writersOn(client: Client) {
     const { rows } = await client.query({ name: names.get(text) ?? '', text, values: [...parameters] });
     return rows;
   };
-  const access = { driver: { query } as Pick<Driver, 'query'> as Driver, statements };
+  const access = { driver: { queryByKeys: query } as Pick<Driver, 'queryByKeys'> as Driver, statements };
   return { post: postWriter(access), pending: pendingWriter(access), commit: commitWriter(access) };
 }

@@ -1,6 +1,7 @@
 import type { TransactionId } from '../domain/ids.ts';
 import { parseAmount } from '../domain/money.ts';
 import { encodePriceList } from '../domain/price-list-json.ts';
+import type { QuotaProjection } from '../domain/quota.ts';
 import { encodeReceipt } from '../domain/receipt.ts';
 import type { Transaction, UsageRecord } from '../domain/transaction.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
@@ -18,13 +19,7 @@ import type {
   Void,
   Voided,
 } from './ledger.ts';
-import {
-  type ApiKeyQuotaJson,
-  amountParameter,
-  decodeProjection,
-  priceParameter,
-  type QuotaRow,
-} from './rows.ts';
+import { amountParameter, type BatchRow, priceParameter, projectionsOf } from './rows.ts';
 import { type Access, columns, findByTraces, identityOf, keyOf, tenantOf } from './writers.ts';
 
 type ClosedBefore = AlreadyCommitted | AlreadyVoided | UnknownTransaction;
@@ -51,22 +46,21 @@ const recordColumns = [
   ({ record }: { record: UsageRecord }) => record.timeToFirstByteMs,
 ];
 
-interface CommittedRow extends QuotaRow {
+type CommittedRow = BatchRow & {
   readonly id: string;
   readonly amount: string;
   readonly seq: string;
   readonly balance_after: string;
-  readonly api_key_quotas: readonly ApiKeyQuotaJson[] | null;
-}
+};
 
-function decodeCommitted(row: CommittedRow): Committed {
+function decodeCommitted(row: CommittedRow, projection: QuotaProjection): Committed {
   return {
     kind: 'committed',
     transactionId: row.id as Committed['transactionId'],
     amount: parseAmount(row.amount),
     balanceAfter: parseAmount(row.balance_after),
     seq: Number(row.seq),
-    projection: decodeProjection(row, row.api_key_quotas),
+    projection,
   };
 }
 
@@ -76,7 +70,7 @@ export function commitWriter(access: Access): BatchWriter<Commit, Committed | Cl
     identityOf,
     refusedWhenFull: false,
     write: async (commits) => {
-      const rows = await access.driver.query<CommittedRow>(
+      const rows = await access.driver.queryByKeys<CommittedRow>(
         access.statements.commitPending,
         columns<Commit>(
           commits,
@@ -97,13 +91,14 @@ export function commitWriter(access: Access): BatchWriter<Commit, Committed | Cl
         ),
       );
       const closed = new Map<string, CommittedRow>(rows.map((row) => [row.id, row]));
+      const projectionOf = projectionsOf(rows);
       const before = await findByTraces(
         access,
         commits.filter((commit) => !closed.has(commit.transactionId)),
       );
       return commits.map((commit) => {
         const row = closed.get(commit.transactionId);
-        if (row !== undefined) return decodeCommitted(row);
+        if (row !== undefined) return decodeCommitted(row, projectionOf(row));
         return closedBefore(before.get(keyOf(commit)), commit.transactionId);
       });
     },
@@ -116,7 +111,7 @@ export function voidWriter(access: Access): BatchWriter<Void, Voided | ClosedBef
     identityOf,
     refusedWhenFull: false,
     write: async (voids) => {
-      const rows = await access.driver.query<{ id: string }>(
+      const rows = await access.driver.queryByKeys<{ id: string }>(
         access.statements.voidPending,
         columns<Void>(
           voids,
@@ -147,7 +142,7 @@ export function checkpointWriter(access: Access): BatchWriter<Checkpoint, Checkp
     // The next one comes in a few seconds.
     refusedWhenFull: true,
     write: async (checkpoints) => {
-      const rows = await access.driver.query<{ id: string }>(
+      const rows = await access.driver.queryByKeys<{ id: string }>(
         access.statements.checkpoint,
         columns<Checkpoint>(
           checkpoints,

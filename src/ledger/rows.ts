@@ -155,6 +155,28 @@ export function decodeTransaction(row: TransactionRow): Transaction {
 /** Amounts are kept in currency units, with nine digits behind the point; of requests and tokens those are zeros. */
 const unitsOfCount = 1_000_000_000n;
 
+/** A row that a batch wrote: of a tenant's the last one says what became of the tenant's, and the others nothing. */
+export type BatchRow = {
+  readonly tenant_id: string;
+  readonly api_key_quotas: readonly ApiKeyQuotaJson[] | null;
+} & (QuotaRow | Readonly<Record<Exclude<keyof QuotaRow, 'tenant_id'>, null>>);
+
+function hasQuota(row: BatchRow): row is BatchRow & QuotaRow {
+  return row.quota_version !== null;
+}
+
+/** What became of the tenants' rows by a batch, with the quotas of the API key that a row of it counted in. */
+export function projectionsOf(rows: readonly BatchRow[]): (row: BatchRow) => QuotaProjection {
+  const ofTenants = new Map(rows.filter(hasQuota).map((row) => [row.tenant_id, decodeProjection(row, null)]));
+  return ({ tenant_id, api_key_quotas }) => {
+    const projection = ofTenants.get(tenant_id);
+    if (projection === undefined)
+      throw new Error(`no row of a batch says what became of tenant ${tenant_id}`);
+    if (api_key_quotas === null) return projection;
+    return { ...projection, apiKeyQuotas: api_key_quotas.map(decodeApiKeyQuota) };
+  };
+}
+
 function decodeApiKeyQuota(json: ApiKeyQuotaJson): ApiKeyQuota {
   const { api_key_id, quota_type, reset_period, total_quota, used_quota, period } = json;
   // More than an amount of one transaction may be: what a life adds up to.

@@ -172,10 +172,10 @@ it('of several processes that write the same at once, one does, and every balanc
 async function openRecorded() {
   const driver = await openPostgres({ url: database.url, lanes: 1, statementTimeoutMs: 60_000 });
   const statements: string[] = [];
-  const query = async <Row>(statement: string, parameters: readonly unknown[]) => {
+  const queryByKeys = async <Row>(statement: string, parameters: readonly unknown[]) => {
     const { length } = parameters[0] as readonly unknown[];
     try {
-      const rows = await driver.query<Row>(statement, parameters);
+      const rows = await driver.queryByKeys<Row>(statement, parameters);
       statements.push(`${length} written`);
       return rows;
     } catch (error) {
@@ -183,7 +183,7 @@ async function openRecorded() {
       throw error;
     }
   };
-  return { driver, statements, ledger: createSqlLedger({ driver: { ...driver, query } }) };
+  return { driver, statements, ledger: createSqlLedger({ driver: { ...driver, queryByKeys } }) };
 }
 
 /** Another process in a transaction, who is never the one that a deadlock is ended at. */
@@ -260,7 +260,7 @@ it('a batch that can not be serialized is written again, and once', async () => 
   const other = await rival();
   try {
     // One after the other they have the pool's one connection; its operator's default is stricter now.
-    await driver.query(`SET default_transaction_isolation = 'repeatable read'`, []);
+    await driver.queryByKeys(`SET default_transaction_isolation = 'repeatable read'`, []);
     await other.take(tenants[0]!);
     const deductions = [tenants[0]!, tenants[0]!].map(deductionOf);
     const answers = Promise.all(deductions.map((deduction) => ledger.deduct(deduction)));

@@ -14,6 +14,7 @@ import type {
   LimitsChanged,
   NotReversible,
   OpenPending,
+  PostedNow,
   Reversal,
   TransactionFilter,
   UnknownTenant,
@@ -30,7 +31,7 @@ import {
 } from './rows.ts';
 import type { Schema } from './schema.ts';
 import { readStatements } from './sql/statements.ts';
-import { decodePosted, findByTraces, pendingWriter, postWriter, repeated } from './writers.ts';
+import { findByTraces, pendingWriter, postedNow, postWriter, repeated } from './writers.ts';
 
 export interface SqlLedgerOptions {
   readonly driver: Driver;
@@ -101,7 +102,7 @@ export function createSqlLedger(options: SqlLedgerOptions): QueuedLedger {
 
     reverse: async (reversal) => {
       const row = await postRefund(driver, statements.reverse, reversal);
-      if (row !== undefined) return decodePosted({ ...row, api_key_quotas: null });
+      if (row !== undefined) return decodeRefund(row);
       const existing = (await findByTraces(access, [reversal])).values().next().value;
       if (existing !== undefined) {
         const answer = repeated(existing, reversal.requestHash);
@@ -177,6 +178,13 @@ async function changeCounters(
   return row === undefined
     ? { kind: 'unknown_tenant' }
     : { kind: 'changed', projection: decodeProjection(row, row.api_key_quotas) };
+}
+
+function decodeRefund(row: TransactionRow & QuotaRow): PostedNow {
+  const transaction = decodeTransaction(row);
+  if (transaction.status !== 'COMMITTED')
+    throw new Error(`transaction ${row.id} was posted, yet is ${row.status}`);
+  return postedNow(transaction, decodeProjection(row, null));
 }
 
 async function postRefund(

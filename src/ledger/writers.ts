@@ -1,6 +1,8 @@
 import type { RequestHash, TenantId, TraceId } from '../domain/ids.ts';
+import { parseAmount } from '../domain/money.ts';
 import { encodePriceList } from '../domain/price-list-json.ts';
-import type { Transaction } from '../domain/transaction.ts';
+import type { QuotaProjection } from '../domain/quota.ts';
+import type { CommittedTransaction, Transaction } from '../domain/transaction.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { Driver } from './drivers/driver.ts';
 import type { BatchWriter } from './group-commit.ts';
@@ -15,12 +17,11 @@ import type {
   UnknownTenant,
 } from './ledger.ts';
 import {
-  type ApiKeyQuotaJson,
   amountParameter,
-  decodeProjection,
+  type BatchRow,
   decodeTransaction,
   priceParameter,
-  type QuotaRow,
+  projectionsOf,
   type TransactionRow,
 } from './rows.ts';
 import type { Statements } from './sql/statements.ts';
@@ -54,7 +55,7 @@ export async function findByTraces(
   items: readonly Traced[],
 ): Promise<ReadonlyMap<string, Transaction>> {
   if (items.length === 0) return new Map();
-  const rows = await driver.query<TransactionRow>(
+  const rows = await driver.queryByKeys<TransactionRow>(
     statements.findByTrace,
     columns<Traced>(items, tenantOf, identityOf),
   );
@@ -78,7 +79,7 @@ export function pendingWriter(
     identityOf,
     refusedWhenFull: true,
     write: async (drafts) => {
-      const rows = await access.driver.query<{ id: string }>(
+      const rows = await access.driver.queryByKeys<{ id: string }>(
         access.statements.createPending,
         columns<PendingDraft>(
           drafts,
@@ -123,23 +124,58 @@ export interface Posting extends Omit<Deduction, 'periodDay'> {
   readonly periodDay: string | null;
 }
 
-/** A transaction's row, with its tenant's and the quotas of its API key that counted it. */
-export type PostedRow = TransactionRow &
-  QuotaRow & { readonly api_key_quotas: readonly ApiKeyQuotaJson[] | null };
+/** What the ledger adds to a posting, as a driver returns it. */
+type PostedRow = BatchRow & {
+  readonly id: string;
+  readonly currency: string;
+  readonly seq: string;
+  readonly balance_before: string;
+  readonly balance_after: string;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+};
 
-export function decodePosted(row: PostedRow): PostedNow {
-  const transaction = decodeTransaction(row);
-  if (transaction.status !== 'COMMITTED')
-    throw new Error(`transaction ${row.id} was posted, yet is ${row.status}`);
+function transactionOf(posting: Posting, row: PostedRow): CommittedTransaction {
+  const { metered } = posting;
   return {
-    kind: 'posted',
-    transactionId: transaction.id,
-    amount: transaction.amount,
-    balanceAfter: transaction.balanceAfter,
-    seq: transaction.seq,
-    projection: decodeProjection(row, row.api_key_quotas),
-    transaction,
+    id: posting.id,
+    tenantId: posting.tenantId,
+    apiKeyId: posting.apiKeyId,
+    traceId: posting.traceId,
+    type: posting.type,
+    status: 'COMMITTED',
+    amount: posting.amount,
+    currency: row.currency,
+    requestHash: posting.requestHash,
+    holdAmount: null,
+    provider: null,
+    model: posting.model,
+    rates: null,
+    multiplierPpm: null,
+    inputPrice: null,
+    outputPrice: null,
+    periodDay: posting.periodDay,
+    owner: null,
+    expiresAt: null,
+    description: posting.description,
+    usage: metered?.usage ?? null,
+    usageMethod: metered?.method ?? null,
+    inputTokens: metered && inputTokens(metered.usage),
+    outputTokens: metered && outputTokens(metered.usage),
+    costAmount: null,
+    receipt: null,
+    seq: Number(row.seq),
+    balanceBefore: parseAmount(row.balance_before),
+    balanceAfter: parseAmount(row.balance_after),
+    reversedBy: null,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
   };
+}
+
+export function postedNow(transaction: CommittedTransaction, projection: QuotaProjection): PostedNow {
+  const { id: transactionId, amount, balanceAfter, seq } = transaction;
+  return { kind: 'posted', transactionId, amount, balanceAfter, seq, projection, transaction };
 }
 
 export function postWriter(
@@ -150,7 +186,7 @@ export function postWriter(
     identityOf,
     refusedWhenFull: true,
     write: async (postings) => {
-      const rows = await access.driver.query<PostedRow>(
+      const rows = await access.driver.queryByKeys<PostedRow>(
         access.statements.post,
         columns<Posting>(
           postings,
@@ -171,6 +207,7 @@ export function postWriter(
         ),
       );
       const posted = new Map<string, PostedRow>(rows.map((row) => [row.id, row]));
+      const projectionOf = projectionsOf(rows);
       const existing = await findByTraces(
         access,
         postings.filter((posting) => !posted.has(posting.id)),
@@ -179,7 +216,7 @@ export function postWriter(
         const row = posted.get(posting.id);
         return row === undefined
           ? repeated(existing.get(keyOf(posting)), posting.requestHash)
-          : decodePosted(row);
+          : postedNow(transactionOf(posting, row), projectionOf(row));
       });
     },
   };

@@ -130,6 +130,7 @@ export class Database implements Service {
       alive: true,
       weakness: async () => null,
       query: run,
+      queryByKeys: run,
       close: async () => undefined,
     };
   }

@@ -213,6 +213,7 @@ function directDriver(database: Database): Driver {
     alive: true,
     weakness: async () => null,
     query: (statement, parameters) => database.query(statement, parameters),
+    queryByKeys: (statement, parameters) => database.query(statement, parameters),
     close: async () => undefined,
   };
 }

@@ -34,5 +34,16 @@ export function contractOfHistory(given: GivenLedger): void {
         given.driver.query(`UPDATE billing_transaction SET trace_id = 'x' WHERE id = $1`, [draft.id]),
       ).rejects.toThrow(/another/);
     });
+
+    it.each([
+      ['goes', 'DELETE FROM tenant WHERE tenant_id = $1', /never/],
+      ['becomes another', `UPDATE tenant SET tenant_id = 'x' WHERE tenant_id = $1`, /another/],
+    ])('keeps its tenants: none %s, also one without a quota row', async (_, statement, refusal) => {
+      const tenantId = `alone-${crypto.randomUUID()}`;
+      await given.driver.query('INSERT INTO tenant (tenant_id, name) VALUES ($1, $1)', [tenantId]);
+      await expect(given.driver.query(statement, [tenantId])).rejects.toThrow(refusal);
+      await expect(given.driver.query('TRUNCATE tenant CASCADE', [])).rejects.toThrow(/never/);
+      expect(await given.driver.query('SELECT FROM tenant WHERE tenant_id = $1', [tenantId])).toHaveLength(1);
+    });
   });
 }

@@ -12,6 +12,11 @@ export interface Driver {
    * @throws SqlError for what the engine refuses; Fault LEDGER_UNAVAILABLE when it can't be reached.
    */
   query<Row>(statement: string, parameters: readonly unknown[]): Promise<readonly Row[]>;
+  /**
+   * As `query`, for a statement that finds every row by its whole key: how it is run is decided once, and by index
+   * alone (ADR 26).
+   */
+  queryByKeys<Row>(statement: string, parameters: readonly unknown[]): Promise<readonly Row[]>;
   /** The query builder over the same engine, for migrations and for what is not on the request path. */
   readonly db: Kysely<Schema>;
   /** How many statements the engine can usefully run at once. */

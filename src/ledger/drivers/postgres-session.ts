@@ -16,30 +16,51 @@ export const valueTypes: ClientConfig['types'] = {
   getTypeParser: (oid: number, format?: 'text' | 'binary') => asTheyCame.get(oid) ?? parserOf(oid, format),
 };
 
+/** How a session's statements are planned. */
+export type Planning = 'anew' | 'by keys';
+
+/**
+ * Anew: for the parameters and for what the tables hold at the moment, as whatever isn't the same all the time needs it.
+ * By keys: once a connection, for any parameters. What a plan kept could go wrong by is forbidden: one that was
+ * made while a table was empty would read it from end to end, or join it as a whole, also when it has grown. What
+ * is left is to look up each row by an index, which is right whatever the tables hold, for statements that know
+ * the whole key of every row. To compile such a plan takes longer than to run it.
+ */
+const plannings: Readonly<Record<Planning, string>> = {
+  anew: `SET plan_cache_mode = force_custom_plan;`,
+  'by keys': `
+    SET plan_cache_mode = force_generic_plan;
+    SET enable_seqscan = off;
+    SET enable_bitmapscan = off;
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
+    SET jit = off;`,
+};
+
 /**
  * What the ledger relies on, whatever the server or the role has as its defaults. A commit that only
- * sits in memory isn't durable, so `off` is raised to `on`; a stricter choice of the operator stays. A
- * plan is made anew for each batch: batches differ in size, and a plan that was made for an empty table
- * would otherwise be kept while it grows. The server looks now and then whether the client is still
- * there, so that the locks of a gateway that died are not held until its statement ends. A row that somebody
- * keeps locked is not waited for as long as a statement: others wait behind it.
+ * sits in memory isn't durable, so `off` is raised to `on`; a stricter choice of the operator stays. The server
+ * looks now and then whether the client is still there, so that the locks of a gateway that died are not held until
+ * its statement ends. A row that somebody keeps locked is not waited for as long as a statement: others wait behind it.
  */
-const sessionSettings = ({ statementTimeoutMs, lockTimeoutMs }: SessionTimeouts) => `
+const sessionSettings = ({ statementTimeoutMs, lockTimeoutMs, planning }: SessionOptions) => `
   SET statement_timeout = ${statementTimeoutMs ?? 0};
   SET lock_timeout = ${lockTimeoutMs ?? 0};
   SET idle_in_transaction_session_timeout = ${statementTimeoutMs ?? 0};
   SET client_connection_check_interval = 1000;
   SET default_transaction_isolation = 'read committed';
-  SET plan_cache_mode = force_custom_plan;
+  ${plannings[planning]}
   SET timezone = 'UTC';
   SET datestyle = 'ISO';
   SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 `;
 
-/** Null: none. */
-export interface SessionTimeouts {
+export interface SessionOptions {
+  /** Null: none. */
   readonly statementTimeoutMs: number | null;
+  /** Null: none. */
   readonly lockTimeoutMs: number | null;
+  readonly planning: Planning;
 }
 
 /**
@@ -48,7 +69,7 @@ export interface SessionTimeouts {
  */
 export async function setUpSession(
   client: ClientBase,
-  options: SessionTimeouts & { readonly withinMs: number },
+  options: SessionOptions & { readonly withinMs: number },
 ): Promise<void> {
   // The pool doesn't listen while a connection is lent, and an error that nobody hears ends the process.
   client.on('error', () => undefined);

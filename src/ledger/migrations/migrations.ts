@@ -9,6 +9,7 @@ import * as apiKeyQuotas from './0005-api-key-quotas.ts';
 import * as warnings from './0006-warnings.ts';
 import * as instances from './0007-instances.ts';
 import * as jobRuns from './0008-job-runs.ts';
+import * as references from './0009-references.ts';
 
 /** Numbered and only added to: what has run somewhere is never edited. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -20,6 +21,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0006-warnings': warnings,
   '0007-instances': instances,
   '0008-job-runs': jobRuns,
+  '0009-references': references,
 };
 
 /** The schema's version that this code is written for. */

@@ -9,14 +9,21 @@ WITH item AS (
   SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[]) AS i (tenant_id, id, checkpoint)
 ),
 locked AS MATERIALIZED (
-  SELECT b.status, i.*
-  FROM item i
-  JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.id = i.id
-  ORDER BY b.tenant_id, b.id
-  FOR UPDATE OF b
+  SELECT b.*, i.*
+  FROM (SELECT * FROM item ORDER BY tenant_id, id) i
+  CROSS JOIN LATERAL (
+    SELECT b.status, b.trace_id
+    FROM billing_transaction b
+    WHERE b.tenant_id = i.tenant_id AND b.id = i.id
+    OFFSET 0
+    FOR UPDATE
+  ) b
 )
 UPDATE billing_transaction b
-SET checkpoint = l.checkpoint::jsonb, updated_at = now()
-FROM locked l
-WHERE b.tenant_id = l.tenant_id AND b.id = l.id AND l.status = 'PENDING'
+SET checkpoint = n.checkpoint::jsonb, updated_at = now()
+FROM locked n
+WHERE
+  n.status = 'PENDING'
+  AND
+  -- include found-by-keys
 RETURNING b.id

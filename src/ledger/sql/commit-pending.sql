@@ -14,9 +14,9 @@
 --
 -- Warns of limits that run out, by events in the outbox.
 --
--- Result: a row per item that was closed, {id, amount, seq, balance_after} with the
--- tenant's quota row after the whole batch as {quota_…}, and {api_key_quotas} of its API key, a json array or null.
--- An item without a row wasn't PENDING.
+-- Result: a row per item that was closed, {tenant_id, id, amount, seq, balance_after}, and {api_key_quotas} of its API
+-- key, a json array or null; a tenant's last one has the tenant's quota row after the whole batch as {quota_…}, which
+-- are null in the others. An item without a row wasn't PENDING.
 --
 -- The tenants' rows are locked first and in order: two batches that share tenants can't deadlock, and
 -- what is computed from a locked row stays true until this commits.
@@ -38,26 +38,30 @@ WITH item AS (
 ),
 tenant AS MATERIALIZED (
   SELECT q.*
-  FROM tenant_quota q
-  WHERE q.tenant_id = ANY ($1::text[])
-  ORDER BY q.tenant_id
-  FOR UPDATE
+  FROM (SELECT DISTINCT tenant_id FROM item ORDER BY tenant_id) i
+  CROSS JOIN LATERAL (
+    SELECT * FROM tenant_quota q WHERE q.tenant_id = i.tenant_id OFFSET 0 FOR UPDATE
+  ) q
 ),
 locked AS MATERIALIZED (
-  SELECT b.status, b.period_day, b.api_key_id, i.*
+  SELECT b.*, i.*, t.last_seq AS seq_before, t.balance AS balance_before
   FROM item i
   JOIN tenant t ON t.tenant_id = i.tenant_id
-  JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.id = i.id
-  FOR UPDATE OF b
+  CROSS JOIN LATERAL (
+    SELECT b.status, b.period_day, b.api_key_id, b.trace_id
+    FROM billing_transaction b
+    WHERE b.tenant_id = t.tenant_id AND b.id = i.id
+    OFFSET 0
+    FOR UPDATE
+  ) b
 ),
 numbered AS (
   SELECT
     p.*,
     -p.amount AS effect,
-    t.last_seq + row_number() OVER running AS seq,
-    t.balance - sum(p.amount) OVER running AS balance_after
+    p.seq_before + row_number() OVER running AS seq,
+    p.balance_before - sum(p.amount) OVER running AS balance_after
   FROM locked p
-  JOIN tenant t ON t.tenant_id = p.tenant_id
   WHERE p.status = 'PENDING'
   WINDOW running AS (PARTITION BY p.tenant_id ORDER BY p.position)
 ),
@@ -81,7 +85,8 @@ closed AS (
     balance_after = n.balance_after,
     updated_at = now()
   FROM numbered n
-  WHERE b.tenant_id = n.tenant_id AND b.id = n.id
+  WHERE
+    -- include found-by-keys
   RETURNING b.tenant_id, b.api_key_id, b.id, b.amount, b.seq, b.balance_after
 ),
 recorded AS (
@@ -105,8 +110,8 @@ left_of AS (
 ),
 -- include warn
 SELECT
-  c.id, c.amount, c.seq, c.balance_after, k.api_key_quotas,
+  c.tenant_id, c.id, c.amount, c.seq, c.balance_after, k.api_key_quotas,
   -- include updated-quota
 FROM closed c
-JOIN updated u ON u.tenant_id = c.tenant_id
+LEFT JOIN updated u ON u.tenant_id = c.tenant_id AND u.last_seq = c.seq
 LEFT JOIN counted_api_key k ON k.tenant_id = c.tenant_id AND k.api_key_id = c.api_key_id

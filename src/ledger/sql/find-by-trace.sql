@@ -2,4 +2,6 @@
 -- Result: the transaction's row per trace id that exists.
 SELECT b.*
 FROM unnest($1::text[], $2::text[]) AS i (tenant_id, trace_id)
-JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.trace_id = i.trace_id
+CROSS JOIN LATERAL (
+  SELECT * FROM billing_transaction b WHERE b.tenant_id = i.tenant_id AND b.trace_id = i.trace_id OFFSET 0
+) b

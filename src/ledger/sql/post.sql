@@ -10,9 +10,10 @@
 --
 -- Warns of limits that run out, by events in the outbox.
 --
--- Result: a row per item that was written, the transaction's columns, with the tenant's quota
--- row after the whole batch as {quota_…}, and {api_key_quotas} of its API key, a json array or null. An item without a row: its trace id exists, or its tenant
--- doesn't. A unique violation means that another process wrote a trace id of this batch in this very
+-- Result: a row per item that was written, the transaction's columns that it doesn't bring itself, {tenant_id, id,
+-- currency, seq, balance_before, balance_after, created_at, updated_at}, and {api_key_quotas} of its API key, a json
+-- array or null; a tenant's last one has the tenant's quota row after the whole batch as {quota_…}, which are null in
+-- the others. An item without a row: its trace id exists, or its tenant doesn't. A unique violation means that another process wrote a trace id of this batch in this very
 -- moment: nothing was written, and the same again finds its row.
 WITH item AS (
   SELECT *
@@ -26,27 +27,27 @@ WITH item AS (
 ),
 tenant AS MATERIALIZED (
   SELECT q.*
-  FROM tenant_quota q
-  WHERE q.tenant_id = ANY ($1::text[])
-  ORDER BY q.tenant_id
-  FOR UPDATE
+  FROM (SELECT DISTINCT tenant_id FROM item ORDER BY tenant_id) i
+  CROSS JOIN LATERAL (
+    SELECT * FROM tenant_quota q WHERE q.tenant_id = i.tenant_id OFFSET 0 FOR UPDATE
+  ) q
 ),
 fresh AS MATERIALIZED (
-  SELECT i.*, CASE i.type WHEN 'CHARGE' THEN -i.amount ELSE i.amount END AS effect
+  SELECT
+    i.*, CASE i.type WHEN 'CHARGE' THEN -i.amount ELSE i.amount END AS effect,
+    t.currency, t.last_seq AS seq_before, t.balance AS balance_before
   FROM item i
   JOIN tenant t ON t.tenant_id = i.tenant_id
   WHERE NOT EXISTS (
-    SELECT FROM billing_transaction b WHERE b.tenant_id = i.tenant_id AND b.trace_id = i.trace_id
+    SELECT FROM billing_transaction b WHERE b.tenant_id = i.tenant_id AND b.trace_id = i.trace_id OFFSET 0
   )
 ),
 numbered AS (
   SELECT
     f.*,
-    t.currency,
-    t.last_seq + row_number() OVER running AS seq,
-    t.balance + sum(f.effect) OVER running AS balance_after
+    f.seq_before + row_number() OVER running AS seq,
+    f.balance_before + sum(f.effect) OVER running AS balance_after
   FROM fresh f
-  JOIN tenant t ON t.tenant_id = f.tenant_id
   WINDOW running AS (PARTITION BY f.tenant_id ORDER BY f.position)
 ),
 posted AS (
@@ -60,7 +61,8 @@ posted AS (
     n.usage::jsonb, n.usage_method, n.input_tokens, n.output_tokens, n.model, n.request_hash,
     n.period_day, n.description, n.seq, n.balance_after - n.effect, n.balance_after
   FROM numbered n
-  RETURNING *
+  RETURNING
+    tenant_id, id, api_key_id, currency, seq, balance_before, balance_after, created_at, updated_at
 ),
 -- include apply-to-tenants
 ,
@@ -73,8 +75,9 @@ left_of AS (
 ),
 -- include warn
 SELECT
-  p.*, k.api_key_quotas,
+  p.tenant_id, p.id, p.currency, p.seq, p.balance_before, p.balance_after, p.created_at, p.updated_at,
+  k.api_key_quotas,
   -- include updated-quota
 FROM posted p
-JOIN updated u ON u.tenant_id = p.tenant_id
+LEFT JOIN updated u ON u.tenant_id = p.tenant_id AND u.last_seq = p.seq
 LEFT JOIN counted_api_key k ON k.tenant_id = p.tenant_id AND k.api_key_id = p.api_key_id

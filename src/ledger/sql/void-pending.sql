@@ -20,20 +20,25 @@ WITH item AS (
   )
 ),
 locked AS MATERIALIZED (
-  SELECT b.status, i.*
-  FROM item i
-  JOIN billing_transaction b ON b.tenant_id = i.tenant_id AND b.id = i.id
-  ORDER BY b.tenant_id, b.id
-  FOR UPDATE OF b
+  SELECT b.*, i.*
+  FROM (SELECT * FROM item ORDER BY tenant_id, id) i
+  CROSS JOIN LATERAL (
+    SELECT b.status, b.trace_id
+    FROM billing_transaction b
+    WHERE b.tenant_id = i.tenant_id AND b.id = i.id
+    OFFSET 0
+    FOR UPDATE
+  ) b
 ),
 pending AS (
   SELECT * FROM locked WHERE status = 'PENDING'
 ),
 closed AS (
   UPDATE billing_transaction b
-  SET status = 'VOIDED', description = p.description, updated_at = now()
-  FROM pending p
-  WHERE b.tenant_id = p.tenant_id AND b.id = p.id
+  SET status = 'VOIDED', description = n.description, updated_at = now()
+  FROM pending n
+  WHERE
+    -- include found-by-keys
   RETURNING b.id
 ),
 recorded AS (

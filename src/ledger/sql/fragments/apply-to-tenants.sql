@@ -4,28 +4,48 @@
 --
 -- A request counts in the day in which it was admitted: one that began before midnight and ends after
 -- the first of the new day doesn't count in the new day, and the old day's counter is history.
+of_day AS (
+  SELECT
+    n.tenant_id, n.period_day,
+    count(*) AS requests,
+    max(n.seq) AS last_seq,
+    sum(n.effect) AS effect,
+    max(n.seq) FILTER (WHERE n.effect > 0) AS credited_seq
+  FROM numbered n
+  GROUP BY n.tenant_id, n.period_day
+),
 current_period AS (
   SELECT
     t.tenant_id,
-    greatest(t.daily_period, max(n.period_day)) AS day,
-    greatest(t.monthly_period, max(date_trunc('month', n.period_day)::date)) AS month
-  FROM numbered n
-  JOIN tenant t ON t.tenant_id = n.tenant_id
+    greatest(t.daily_period, max(d.period_day)) AS day,
+    greatest(t.monthly_period, date_trunc('month', max(d.period_day))::date) AS month
+  FROM of_day d
+  JOIN tenant t ON t.tenant_id = d.tenant_id
   GROUP BY t.tenant_id, t.daily_period, t.monthly_period
 ),
 total AS (
   SELECT
-    n.tenant_id,
-    max(n.seq) AS last_seq,
-    sum(n.effect) AS effect,
-    (array_agg(n.balance_after ORDER BY n.seq DESC) FILTER (WHERE n.effect > 0))[1] AS credited,
-    count(*) FILTER (WHERE n.period_day = c.day) AS in_day,
-    count(*) FILTER (WHERE date_trunc('month', n.period_day)::date = c.month) AS in_month,
+    d.tenant_id,
+    max(d.last_seq) AS last_seq,
+    sum(d.effect) AS effect,
+    max(d.credited_seq) AS credited_seq,
+    coalesce(sum(d.requests) FILTER (WHERE d.period_day = c.day), 0)::bigint AS in_day,
+    coalesce(sum(d.requests) FILTER (WHERE date_trunc('month', d.period_day)::date = c.month), 0)::bigint
+      AS in_month,
     c.day,
     c.month
-  FROM numbered n
-  JOIN current_period c ON c.tenant_id = n.tenant_id
-  GROUP BY n.tenant_id, c.day, c.month
+  FROM of_day d
+  JOIN current_period c ON c.tenant_id = d.tenant_id
+  GROUP BY d.tenant_id, c.day, c.month
+),
+-- With the balance that the last credit of this step left.
+change AS (
+  SELECT
+    s.*,
+    CASE WHEN s.credited_seq IS NOT NULL THEN (
+      SELECT n.balance_after FROM numbered n WHERE n.tenant_id = s.tenant_id AND n.seq = s.credited_seq
+    ) END AS credited
+  FROM total s
 ),
 updated AS (
   UPDATE tenant_quota q
@@ -42,12 +62,13 @@ updated AS (
     monthly_reset_at = (s.month + interval '1 month')::timestamp AT TIME ZONE t.time_zone,
     version = t.version + 1,
     updated_at = now()
-  FROM total s
+  FROM change s
   JOIN tenant t ON t.tenant_id = s.tenant_id
-  WHERE q.tenant_id = s.tenant_id
+  WHERE q.tenant_id = ANY (ARRAY[s.tenant_id])
   RETURNING
     -- include quota-columns
     ,
+    q.last_seq,
     -- For warnings. What ran out before the last credit of this step isn't worth one any more.
     coalesce(t.warning_thresholds, '{20,5,0}') AS thresholds, q.warning_base,
     coalesce(s.credited, t.balance) AS balance_before,

@@ -13,7 +13,9 @@ used_in_period AS (
       ELSE sum(n.amount)
     END AS used
   FROM numbered n
-  JOIN api_key_quota k ON k.tenant_id = n.tenant_id AND k.api_key_id = n.api_key_id
+  CROSS JOIN LATERAL (
+    SELECT * FROM api_key_quota k WHERE k.tenant_id = n.tenant_id AND k.api_key_id = n.api_key_id OFFSET 0
+  ) k
   CROSS JOIN LATERAL (
     SELECT
       CASE k.reset_period
@@ -44,8 +46,8 @@ counted AS (
   FROM used_in_period s
   JOIN tenant t ON t.tenant_id = s.tenant_id
   WHERE
-    k.tenant_id = s.tenant_id AND k.api_key_id = s.api_key_id AND k.quota_type = s.quota_type
-    AND k.reset_period = s.reset_period
+    k.tenant_id = ANY (ARRAY[s.tenant_id]) AND k.api_key_id = s.api_key_id
+    AND k.quota_type = s.quota_type AND k.reset_period = s.reset_period
   RETURNING k.*, s.used, s.first_day
 ),
 counted_api_key AS (

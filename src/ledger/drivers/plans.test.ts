@@ -1,0 +1,117 @@
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { administer, type TestDatabase } from '../../../test/support/services/postgres.ts';
+import { newDatabase } from '../../../test/support/template.ts';
+import { readStatements } from '../sql/statements.ts';
+import { setUpSession } from './postgres-session.ts';
+
+/** A node of a plan, as EXPLAIN tells it. */
+interface PlanNode {
+  readonly 'Node Type': string;
+  readonly 'Relation Name'?: string;
+  readonly 'Index Cond'?: string;
+  readonly Plans?: readonly PlanNode[];
+}
+
+/** The tables that grow, with the columns by which a statement has to look a row up. */
+const keys: Readonly<Record<string, readonly string[][]>> = {
+  tenant: [['tenant_id']],
+  tenant_quota: [['tenant_id']],
+  billing_transaction: [['tenant_id', 'id'], ['tenant_id', 'trace_id'], ['id']],
+  api_key_quota: [['tenant_id', 'api_key_id']],
+};
+
+const scans: readonly string[] = ['Index Scan', 'Index Only Scan'];
+const statements = readStatements();
+const byKeys = [
+  'createPending',
+  'commitPending',
+  'voidPending',
+  'post',
+  'findByTrace',
+  'checkpoint',
+] as const;
+
+function* nodesOf(node: PlanNode): Generator<PlanNode> {
+  yield node;
+  for (const child of node.Plans ?? []) yield* nodesOf(child);
+}
+
+/** By equality, or by a range of one. */
+const isLookedUpBy = (condition: string, columns: readonly string[]) =>
+  columns.every((column) =>
+    new RegExp(`\\(${column} (= |>= (\\w+\\.${column})\\) AND \\(${column} <= \\2\\))`).test(condition),
+  );
+
+function wrongIn(plan: PlanNode): string[] {
+  return [...nodesOf(plan)].flatMap((node) => {
+    const { 'Node Type': type, 'Relation Name': table = '', 'Index Cond': condition = '' } = node;
+    if (/Hash Join|Merge Join|Seq Scan|Bitmap/.test(type)) return [`${type} ${table}`];
+    if (!scans.includes(type)) return [];
+    const isLookUp = keys[table]?.some((columns) => isLookedUpBy(condition, columns));
+    return isLookUp === true ? [] : [`${type} of ${table} where ${condition}`];
+  });
+}
+
+async function planOf(client: Client, name: string, text: string): Promise<PlanNode> {
+  await client.query(`PREPARE "${name}" AS ${text}`);
+  const { rows } = await client.query<{ count: number }>(
+    'SELECT cardinality(parameter_types) AS count FROM pg_prepared_statements WHERE name = $1',
+    [name],
+  );
+  const nothings = Array.from({ length: rows[0]!.count }, () => `'{}'`).join(', ');
+  const explained = await client.query(`EXPLAIN (FORMAT JSON) EXECUTE "${name}" (${nothings})`);
+  return explained.rows[0]['QUERY PLAN'][0].Plan;
+}
+
+describe.each([
+  { ledger: 'nothing, and no statistics', filling: 'SELECT 1' },
+  { ledger: 'nothing, and statistics that say so', filling: 'VACUUM ANALYZE' },
+  {
+    ledger: 'one tenant, and statistics that say so',
+    filling: `INSERT INTO tenant (tenant_id, name) VALUES ('t', 'x');
+      INSERT INTO tenant_quota (tenant_id, currency, time_zone) VALUES ('t', 'USD', 'UTC');
+      ANALYZE`,
+  },
+  {
+    ledger: 'one tenant with many transactions, open and closed',
+    filling: `INSERT INTO tenant (tenant_id, name) VALUES ('t', 'x');
+      INSERT INTO tenant_quota (tenant_id, currency, time_zone) VALUES ('t', 'USD', 'UTC');
+      INSERT INTO billing_transaction (tenant_id, id, trace_id, type, status, currency, request_hash, expires_at, owner, hold_amount)
+      SELECT 't', gen_random_uuid(), i::text, 'CHARGE', CASE i % 2 WHEN 0 THEN 'PENDING' ELSE 'VOIDED' END, 'USD', 'h', now(), 'o', 1
+      FROM generate_series(1, 20000) i;
+      ANALYZE`,
+  },
+  {
+    ledger: 'many tenants with a transaction each',
+    filling: `INSERT INTO tenant (tenant_id, name) SELECT i::text, 'x' FROM generate_series(1, 20000) i;
+      INSERT INTO tenant_quota (tenant_id, currency, time_zone) SELECT tenant_id, 'USD', 'UTC' FROM tenant;
+      INSERT INTO billing_transaction (tenant_id, id, trace_id, type, status, currency, request_hash, expires_at, owner, hold_amount)
+      SELECT tenant_id, gen_random_uuid(), 'x', 'CHARGE', 'PENDING', 'USD', 'h', now(), 'o', 1 FROM tenant;
+      ANALYZE`,
+  },
+])('with a ledger of $ledger', ({ filling }) => {
+  let database: TestDatabase;
+  let client: Client;
+
+  beforeAll(async () => {
+    database = await newDatabase();
+    for (const statement of filling.split(';')) await administer(database.url, statement);
+    client = new Client({ connectionString: database.url });
+    await client.connect();
+    await setUpSession(client, {
+      statementTimeoutMs: null,
+      lockTimeoutMs: null,
+      planning: 'by keys',
+      withinMs: 5_000,
+    });
+  });
+  afterAll(async () => {
+    await client.end();
+    await database.remove();
+  });
+
+  it.each(byKeys)('%s looks up every row by its key', async (name) => {
+    expect(wrongIn(await planOf(client, name, statements[name]))).toEqual([]);
+  });
+});
