@@ -8,26 +8,36 @@ import type { TransactionId } from '../../domain/ids.ts';
 const settledForMs = 30_000;
 const maxSettled = 200_000;
 
-/** Requests settled a short while ago, oldest first. */
+type UntilMs = Map<TransactionId, number>;
+
+/**
+ * Requests settled a short while ago. They are forgotten a generation at a time: to look for the oldest ones in one
+ * map goes over all places in it that were theirs.
+ */
 export class SettledHolders {
-  readonly #until = new Map<TransactionId, number>();
+  #young: UntilMs = new Map();
+  #old: UntilMs = new Map();
+  #youngSinceMs: number;
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#youngSinceMs = clock.monotonic();
   }
 
   add(holder: TransactionId): void {
     const now = this.#clock.monotonic();
-    for (const [known, until] of this.#until) {
-      if (until > now && this.#until.size < maxSettled) break;
-      this.#until.delete(known);
+    if (now - this.#youngSinceMs >= settledForMs || this.#young.size >= maxSettled / 2) {
+      // What the old one knows is over by now, unless there are too many.
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#youngSinceMs = now;
     }
-    this.#until.set(holder, now + settledForMs);
+    this.#young.set(holder, now + settledForMs);
   }
 
   has(holder: TransactionId): boolean {
-    const until = this.#until.get(holder);
+    const until = this.#young.get(holder) ?? this.#old.get(holder);
     return until !== undefined && until > this.#clock.monotonic();
   }
 }
