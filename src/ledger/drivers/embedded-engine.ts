@@ -6,6 +6,8 @@ export interface WorkerRequest {
   readonly id: number;
   readonly statement: string;
   readonly parameters: readonly unknown[];
+  /** Planned once, of look-ups by keys alone. */
+  readonly byKeys: boolean;
 }
 
 export type WorkerAnswer =
@@ -62,19 +64,19 @@ export class EmbeddedEngine {
     return this.#failure;
   }
 
-  run(statement: string, parameters: readonly unknown[]): Promise<Result> {
+  run(statement: string, parameters: readonly unknown[], byKeys = false): Promise<Result> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     const id = this.#nextId++;
     this.#waiting.set(id, { resolve, reject });
-    this.#worker.postMessage({ id, statement, parameters } satisfies WorkerRequest);
+    this.#worker.postMessage({ id, statement, parameters, byKeys } satisfies WorkerRequest);
     return promise;
   }
 
   /** Runs a statement when no transaction of someone else is open. */
-  async runAlone(statement: string, parameters: readonly unknown[]): Promise<Result> {
+  async runAlone(statement: string, parameters: readonly unknown[], byKeys = false): Promise<Result> {
     await this.#exclusive;
-    return await this.run(statement, parameters);
+    return await this.run(statement, parameters, byKeys);
   }
 
   async transaction<T>(body: () => Promise<T>): Promise<T> {

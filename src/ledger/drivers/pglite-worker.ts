@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite, types } from '@electric-sql/pglite';
 import type { WorkerAnswer, WorkerRequest } from './embedded-engine.ts';
+import { PreparedStatements } from './pglite-prepared.ts';
 
 // PGlite runs where it is awaited: in a thread of its own, so that no statement delays a relayed byte.
 
@@ -13,6 +14,8 @@ const pglite = await PGlite.create({
   dataDir,
   parsers: { [types.INT8]: asText, [types.NUMERIC]: asText, [types.DATE]: asText },
 });
+
+const prepared = new PreparedStatements(pglite);
 
 interface EngineError {
   readonly message?: string;
@@ -38,8 +41,11 @@ let ended = false;
 
 async function answer(request: WorkerRequest): Promise<WorkerAnswer> {
   try {
-    const { rows, affectedRows } = await pglite.query(request.statement, [...request.parameters]);
-    return { id: request.id, rows, affectedRows };
+    const { id, statement, parameters, byKeys } = request;
+    if (byKeys) return { id, rows: await prepared.queryByKeys(statement, parameters) };
+    await prepared.planAnew();
+    const { rows, affectedRows } = await pglite.query(statement, [...parameters]);
+    return { id, rows, affectedRows };
   } catch (error) {
     const { message = String(error), code } = error as EngineError;
     ended = isEnd(error);

@@ -104,18 +104,20 @@ export async function openPglite(dataDir: string): Promise<Driver> {
   });
   const trouble = new EngineTrouble();
   const engine = new LastingEngine(first, () => openWhole(path));
-  const query = async <Row>(statement: string, parameters: readonly unknown[]) => {
-    const { rows } = await trouble.watch(engine.current().runAlone(statement, parameters));
-    return rows as readonly Row[];
-  };
+  const queryPlanned =
+    (byKeys: boolean) =>
+    async <Row>(statement: string, parameters: readonly unknown[]) => {
+      const { rows } = await trouble.watch(engine.current().runAlone(statement, parameters, byKeys));
+      return rows as readonly Row[];
+    };
   return {
     db: new Kysely<Schema>({ dialect: new PGliteDialect({ pglite: asPglite(engine) }) }),
     parallelism: 1,
     get alive() {
       return !engine.closed;
     },
-    query,
-    queryByKeys: query,
+    query: queryPlanned(false),
+    queryByKeys: queryPlanned(true),
     // That it doesn't sync its files is its nature, which the docs tell, and nothing that a setting would mend.
     weakness: async () => trouble.tell(),
     close: async () => {

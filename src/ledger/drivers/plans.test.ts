@@ -1,9 +1,11 @@
+import { PGlite } from '@electric-sql/pglite';
+import { Kysely, PGliteDialect } from 'kysely';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { administer, type TestDatabase } from '../../../test/support/services/postgres.ts';
 import { newDatabase } from '../../../test/support/template.ts';
+import { migrate } from '../migrations/migrations.ts';
 import { readStatements } from '../sql/statements.ts';
-import { setUpSession } from './postgres-session.ts';
+import { planningSettings, setUpSession } from './postgres-session.ts';
 
 /** A node of a plan, as EXPLAIN tells it. */
 interface PlanNode {
@@ -53,18 +55,54 @@ function wrongIn(plan: PlanNode): string[] {
   });
 }
 
-async function planOf(client: Client, name: string, text: string): Promise<PlanNode> {
-  await client.query(`PREPARE "${name}" AS ${text}`);
-  const { rows } = await client.query<{ count: number }>(
-    'SELECT cardinality(parameter_types) AS count FROM pg_prepared_statements WHERE name = $1',
-    [name],
-  );
-  const nothings = Array.from({ length: rows[0]!.count }, () => `'{}'`).join(', ');
-  const explained = await client.query(`EXPLAIN (FORMAT JSON) EXECUTE "${name}" (${nothings})`);
-  return explained.rows[0]['QUERY PLAN'][0].Plan;
+/** A session of an engine, with a ledger of its own, that plans by keys. */
+interface Session {
+  ask(statement: string): Promise<readonly Record<string, unknown>[]>;
+  close(): Promise<void>;
 }
 
-describe.each([
+const engines: Readonly<Record<string, () => Promise<Session>>> = {
+  Postgres: async () => {
+    const database = await newDatabase();
+    const client = new Client({ connectionString: database.url });
+    await client.connect();
+    await setUpSession(client, {
+      statementTimeoutMs: null,
+      lockTimeoutMs: null,
+      planning: 'by keys',
+      withinMs: 5_000,
+    });
+    return {
+      ask: async (statement) => (await client.query(statement)).rows,
+      close: async () => {
+        await client.end();
+        await database.remove();
+      },
+    };
+  },
+  PGlite: async () => {
+    const pglite = await PGlite.create();
+    await migrate(new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) }));
+    await pglite.exec(planningSettings['by keys']);
+    return {
+      ask: async (statement) => (await pglite.query<Record<string, unknown>>(statement)).rows,
+      close: () => pglite.close(),
+    };
+  },
+};
+
+async function planOf({ ask }: Session, name: string, text: string): Promise<PlanNode> {
+  await ask(`PREPARE "${name}" AS ${text}`);
+  const [prepared] = await ask(
+    `SELECT cardinality(parameter_types) AS count FROM pg_prepared_statements WHERE name = '${name}'`,
+  );
+  const nothings = Array.from({ length: Number(prepared?.count) }, () => `'{}'`).join(', ');
+  const [explained] = await ask(`EXPLAIN (FORMAT JSON) EXECUTE "${name}" (${nothings})`);
+  const told = explained?.['QUERY PLAN'] as readonly { readonly Plan: PlanNode }[];
+  return told[0]!.Plan;
+}
+
+const states = [
   { ledger: 'nothing, and no statistics', filling: 'SELECT 1' },
   { ledger: 'nothing, and statistics that say so', filling: 'VACUUM ANALYZE' },
   {
@@ -90,28 +128,21 @@ describe.each([
       SELECT tenant_id, gen_random_uuid(), 'x', 'CHARGE', 'PENDING', 'USD', 'h', now(), 'o', 1 FROM tenant;
       ANALYZE`,
   },
-])('with a ledger of $ledger', ({ filling }) => {
-  let database: TestDatabase;
-  let client: Client;
+];
 
-  beforeAll(async () => {
-    database = await newDatabase();
-    for (const statement of filling.split(';')) await administer(database.url, statement);
-    client = new Client({ connectionString: database.url });
-    await client.connect();
-    await setUpSession(client, {
-      statementTimeoutMs: null,
-      lockTimeoutMs: null,
-      planning: 'by keys',
-      withinMs: 5_000,
+describe.each(Object.keys(engines).flatMap((engine) => states.map((state) => ({ engine, ...state }))))(
+  'in $engine with a ledger of $ledger',
+  ({ engine, filling }) => {
+    let session: Session;
+
+    beforeAll(async () => {
+      session = await engines[engine]!();
+      for (const statement of filling.split(';')) await session.ask(statement);
     });
-  });
-  afterAll(async () => {
-    await client.end();
-    await database.remove();
-  });
+    afterAll(() => session.close());
 
-  it.each(byKeys)('%s looks up every row by its key', async (name) => {
-    expect(wrongIn(await planOf(client, name, statements[name]))).toEqual([]);
-  });
-});
+    it.each(byKeys)('%s looks up every row by its key', async (name) => {
+      expect(wrongIn(await planOf(session, name, statements[name]))).toEqual([]);
+    });
+  },
+);

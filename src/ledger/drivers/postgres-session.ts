@@ -26,7 +26,7 @@ export type Planning = 'anew' | 'by keys';
  * is left is to look up each row by an index, which is right whatever the tables hold, for statements that know
  * the whole key of every row. To compile such a plan takes longer than to run it.
  */
-const plannings: Readonly<Record<Planning, string>> = {
+export const planningSettings: Readonly<Record<Planning, string>> = {
   anew: `SET plan_cache_mode = force_custom_plan;`,
   'by keys': `
     SET plan_cache_mode = force_generic_plan;
@@ -49,7 +49,7 @@ const sessionSettings = ({ statementTimeoutMs, lockTimeoutMs, planning }: Sessio
   SET idle_in_transaction_session_timeout = ${statementTimeoutMs ?? 0};
   SET client_connection_check_interval = 1000;
   SET default_transaction_isolation = 'read committed';
-  ${plannings[planning]}
+  ${planningSettings[planning]}
   SET timezone = 'UTC';
   SET datestyle = 'ISO';
   SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
