@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { lastSettlementMs } from './app/drain.ts';
 import { openServing, type Serving, urlAt } from './app/serving.ts';
 import { administrationOf, openStores, type Stores } from './app/stores.ts';
@@ -10,6 +10,7 @@ import type { Fault } from './domain/errors.ts';
 import type { MetricsServer } from './http/metrics-server.ts';
 import { type LedgerAddress, openMigratedDriver } from './ledger/drivers/open-driver.ts';
 import { schemaVersion } from './ledger/migrations/migrations.ts';
+import { openLog } from './observability/log.ts';
 import { WorkerMetrics } from './observability/metrics/worker-metrics.ts';
 import { type Simulator, startSimulator } from './simulator/simulator.ts';
 import { type SetUp, setUpOnce } from './start/set-up.ts';
@@ -48,7 +49,7 @@ export interface SupervisingApp extends GreetingApp {
 export function startApp(options: AppOptions): Promise<GreetingApp> {
   return opened(async (undo) => {
     const { config } = options;
-    const log = openLog(config, undo);
+    const log = openLog(config.logLevel, undo);
     const watch = openWatch(config, log);
     const text = async () => (await watch.metrics?.text()) ?? '';
     const metrics = await openMetricsServer(config, { text, log }, undo);
@@ -68,7 +69,7 @@ export function startApp(options: AppOptions): Promise<GreetingApp> {
 export function startSupervisor(options: AppOptions): Promise<SupervisingApp> {
   return opened(async (undo) => {
     const { config } = options;
-    const log = openLog(config, undo);
+    const log = openLog(config.logLevel, undo);
     const port = await claimPort(config);
     const once = new AsyncDisposableStack();
     undo.defer(() => once.disposeAsync());
@@ -100,7 +101,7 @@ export function startSupervisor(options: AppOptions): Promise<SupervisingApp> {
 export function startWorker(options: AppOptions, supervisor: Supervisor): Promise<App> {
   return opened(async (undo) => {
     const { config } = options;
-    const watch = openWatch(config, openLog(config, undo));
+    const watch = openWatch(config, openLog(config.logLevel, undo));
     if (watch.metrics !== null) supervisor.giveMetrics(watch.metrics.values);
     const stores = await openStores({ config, watch, migrates: false }, undo);
     const serving: Serving = await openServing({ ...options, watch }, stores, undo);
@@ -125,15 +126,6 @@ async function opened<T>(build: (undo: AsyncDisposableStack) => Promise<T>): Pro
     await undo.disposeAsync();
     throw error;
   }
-}
-
-/** Of lines that whoever reads the log doesn't take; what comes then is lost, and serving goes on. */
-const mostUnwrittenLog = 16 * 1024 * 1024;
-
-function openLog({ logLevel }: Config, undo: AsyncDisposableStack): Logger {
-  const log = pino({ level: logLevel }, pino.destination({ sync: false, maxLength: mostUnwrittenLog }));
-  undo.defer(() => log.flush());
-  return log;
 }
 
 async function openSimulator({ demo }: Config, undo: AsyncDisposableStack): Promise<Simulator | null> {

@@ -1,0 +1,65 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+
+/** Of lines that whoever reads the log doesn't take; what comes then is lost, and serving goes on. */
+const mostUnwrittenBytes = 16 * 1024 * 1024;
+
+/** A line for each request would be a write for each: they wait for one another, and no longer than this. */
+const waitMs = 100;
+const batchLength = 16 * 1024;
+
+/** From here on a line tells of trouble, and the process may not live for so long. */
+const urgentLevel = pino.levels.values.warn ?? 0;
+
+/** Lines that are written together. None is lost where the process ends by itself, or by an exception. */
+class Batch implements DestinationStream {
+  /** Has pino tell the level of each line. */
+  readonly [pino.symbols.needsMetadataGsym] = true;
+  lastLevel = 0;
+  readonly #write: (lines: string) => void;
+  #lines: string[] = [];
+  #length = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #isClosed = false;
+
+  constructor(write: (lines: string) => void) {
+    this.#write = write;
+  }
+
+  write(line: string): void {
+    this.#lines.push(line);
+    this.#length += line.length;
+    const isUrgent = this.#isClosed || this.lastLevel >= urgentLevel;
+    if (isUrgent || this.#length >= batchLength) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), waitMs);
+  }
+
+  flush(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#lines.length === 0) return;
+    const lines = this.#lines.join('');
+    this.#lines = [];
+    this.#length = 0;
+    this.#write(lines);
+  }
+
+  /** From now on every line is written at once. */
+  close(): void {
+    this.#isClosed = true;
+    this.flush();
+  }
+}
+
+/** The log of this process, on its standard output: one JSON object a line. */
+export function openLog(level: string, undo: DisposableStack | AsyncDisposableStack): Logger {
+  const output = pino.destination({ sync: false, maxLength: mostUnwrittenBytes });
+  const batch = new Batch((lines) => output.write(lines));
+  const flush = () => batch.flush();
+  // Before the output's own listener, which writes what it has been given.
+  process.prependListener('exit', flush);
+  undo.defer(() => {
+    batch.close();
+    process.off('exit', flush);
+  });
+  return pino({ level }, batch);
+}
