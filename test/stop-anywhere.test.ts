@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ServedModel, Upstream } from '../src/catalog/catalog.ts';
 import type { ClientCall, Dialect } from '../src/dialects/dialect.ts';
 import { dialects } from '../src/dialects/dialects.ts';
+import type { Cancellation } from '../src/domain/cancellation.ts';
 import { formatAmount, nano, parseRate } from '../src/domain/money.ts';
 import { type Quirks, quirksOf } from '../src/domain/quirks.ts';
 import type { Outcome, Transaction } from '../src/domain/transaction.ts';
@@ -115,7 +116,7 @@ type Stop = 'upstream_cut' | 'client_gone' | 'completed';
 
 /** An upstream that sends so many events, and then breaks off, waits for the client to leave, or ends. */
 function upstreamOf({ events, contentType }: Stream, count: number, stop: Stop, client: RecordedClient) {
-  const body = async function* (signal: AbortSignal) {
+  const body = async function* (signal: Cancellation) {
     for (const event of events.slice(0, count)) yield Buffer.from(event);
     if (stop === 'completed') return;
     if (stop === 'client_gone') {

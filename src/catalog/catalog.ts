@@ -1,6 +1,7 @@
 import type { ApiKeyId, SecretHash, TenantId, UpstreamId } from '../domain/ids.ts';
 import type { PriceList, RateCard } from '../domain/pricing.ts';
 import type { QuirkOverrides, Quirks } from '../domain/quirks.ts';
+import type { Soon } from '../domain/soon.ts';
 
 /** A wire format, as DESIGN.md section 2 names them: those that there are stand in `dialects/dialects.ts`. */
 export type DialectName = string;
@@ -124,24 +125,22 @@ export interface PublishedPrice extends BookPrice {
   readonly model: string;
 }
 
-/** What the data plane reads. Answers may be as old as the cache's bound. */
+/** What the data plane reads. Answers may be as old as the cache's bound, and those from it are there at once. */
 export interface Catalog {
-  findApiKey(secretHash: SecretHash): Promise<Credentials | undefined>;
-  findModel(name: string): Promise<ServedModel | undefined>;
+  findApiKey(secretHash: SecretHash): Soon<Credentials | undefined>;
+  findModel(name: string): Soon<ServedModel | undefined>;
   /** The price book's price of a provider's model; undefined where it has none. */
-  findPrice(provider: string, model: string): Promise<BookPrice | undefined>;
+  findPrice(provider: string, model: string): Soon<BookPrice | undefined>;
   /** Every model, by name. */
   listModels(): Promise<readonly ServedModel[]>;
 }
 
 /** The price book's price of the model's first route, whichever route a request takes: one model, one price. */
-export async function bookPriceOf(
-  { targets }: ServedModel,
-  catalog: Catalog,
-): Promise<BookPrice | undefined> {
-  const [first] = targets.toSorted((a, b) => a.route.priority - b.route.priority);
+export function bookPriceOf({ targets }: ServedModel, catalog: Catalog): Soon<BookPrice | undefined> {
+  let first = targets[0];
   if (first === undefined) return undefined;
-  return await catalog.findPrice(first.upstream.provider, first.route.upstreamModel);
+  for (const target of targets) if (target.route.priority < first.route.priority) first = target;
+  return catalog.findPrice(first.upstream.provider, first.route.upstreamModel);
 }
 
 export interface NewApiKey {

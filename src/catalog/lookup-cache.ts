@@ -1,10 +1,11 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
+import type { Soon } from '../domain/soon.ts';
 import type { LookupGate } from './lookup-gate.ts';
 
 export interface LookupCacheOptions<Name extends string, Value extends object> {
-  find(name: Name): Promise<Value | undefined>;
+  find(name: Name): Soon<Value | undefined>;
   readonly gate: LookupGate;
   readonly clock: Clock;
   /** How old an answer may be. */
@@ -41,7 +42,8 @@ export class LookupCache<Name extends string, Value extends object> {
     this.#epoch = this.#newEpoch();
   }
 
-  async get(name: Name): Promise<Value | undefined> {
+  /** At once where it is known. */
+  get(name: Name): Soon<Value | undefined> {
     const { found, missing, underWay } = this.#epoch;
     const nowMs = this.#options.clock.monotonic();
     const known = found.get(name);
@@ -49,10 +51,9 @@ export class LookupCache<Name extends string, Value extends object> {
     const absent = missing.get(name);
     if (absent !== undefined && nowMs - absent.sinceMs < this.#options.maxAgeMissingMs) return undefined;
     const lookup = underWay.get(name) ?? this.#lookUp(name);
-    if (known === undefined || nowMs - known.sinceMs > staleFactor * this.#options.maxAgeMs)
-      return await lookup;
+    if (known === undefined || nowMs - known.sinceMs > staleFactor * this.#options.maxAgeMs) return lookup;
     // A flood of unknown names must not lock out whom we know: what we have serves until it is over.
-    return await lookup.catch((error) => {
+    return lookup.catch((error) => {
       if (error instanceof Fault && error.code === 'OVERLOADED') return known.value;
       throw error;
     });

@@ -20,12 +20,13 @@ export class GatheredBytes {
 
   add(chunk: Buffer): void {
     const needed = this.#length + chunk.length;
-    if (this.#length === 0 && needed >= this.#maxBytes) {
-      // All of it has come at once.
+    if (this.#length === 0 && (needed >= this.#maxBytes || chunk.buffer.byteLength <= firstCapacity)) {
+      // All of it has come at once; or, as far as anybody knows: its memory is no more than ours would be.
       this.#buffer = chunk;
       this.#length = needed;
       return;
     }
+    // What is behind a chunk isn't ours, so one that was kept as it came has no room.
     if (needed > this.#buffer.length) this.#grow(needed);
     chunk.copy(this.#buffer, this.#length);
     this.#length = needed;

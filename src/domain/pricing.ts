@@ -121,8 +121,11 @@ export function selectRates(prices: PriceList, promptTokens: number, serviceTier
   const special = own ?? (name === null ? undefined : partOfTier(prices, name));
   const tier = tierAt(prices.tiers, promptTokens);
   const specialTier = tierAt(special?.tiers, promptTokens);
+  const isStandard = tier === null && special === undefined;
   return {
-    rates: { ...prices.rates, ...tier?.rates, ...special?.rates, ...specialTier?.rates },
+    rates: isStandard
+      ? prices.rates
+      : { ...prices.rates, ...tier?.rates, ...special?.rates, ...specialTier?.rates },
     aboveInputTokens: specialTier?.aboveInputTokens ?? tier?.aboveInputTokens ?? null,
     serviceTier: name,
     serviceTierIsPriced: name === null || own !== undefined,
@@ -164,6 +167,9 @@ const estimateMarginShare = 0.06;
 
 /** Every selection that a prompt of up to this length may come to. */
 function possibleRates(prices: PriceList, longest: number, serviceTier: string | null): readonly Rates[] {
+  const isFlat = prices.tiers === undefined && prices.serviceTiers === undefined;
+  // Most are: nothing else of the request changes them.
+  if (isFlat) return [prices.rates];
   const bounds = [prices, ...Object.values(prices.serviceTiers ?? {})].flatMap(({ tiers }) => tiers ?? []);
   const lengths = [0, longest, ...bounds.map(({ aboveInputTokens }) => aboveInputTokens + 1)];
   const reached = lengths.filter((length) => length <= longest);
@@ -227,8 +233,9 @@ export function withMissingRates(
   other: PriceList | undefined,
   classes: readonly UsageClass[],
 ): PriceList {
+  if (other === undefined) return prices;
   const added = classes.flatMap((usageClass) => {
-    const rate = other?.rates[usageClass];
+    const rate = other.rates[usageClass];
     return rate === undefined || prices.rates[usageClass] !== undefined ? [] : [[usageClass, rate]];
   });
   return added.length === 0

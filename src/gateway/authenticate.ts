@@ -1,7 +1,8 @@
 import type { ApiKey, Catalog, Credentials } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
-import { hashSecret } from '../domain/ids.ts';
+import { hashSecret, type SecretHash } from '../domain/ids.ts';
+import { type Soon, whenKnown } from '../domain/soon.ts';
 import { isInNetworks } from './networks.ts';
 import type { Caller, RequestHeaders } from './request.ts';
 
@@ -28,22 +29,35 @@ function secretOf(headers: RequestHeaders): string | undefined {
   return undefined;
 }
 
+/** Of whichever secret it is; undefined where there is none. */
+export function secretHashOf(headers: RequestHeaders): SecretHash | undefined {
+  const secret = secretOf(headers);
+  return secret === undefined ? undefined : hashSecret(secret);
+}
+
 /**
  * Who pays for it. Known and unknown secrets cost the same: one SHA-256 and one lookup by the hash, so
  * that neither the time nor the store tells how near a guess was.
  */
-export async function authenticate(
-  { headers, address }: Caller,
+export function authenticate(
+  { headers, address, secretHash = secretHashOf(headers) }: Caller,
   { catalog, clock }: AuthenticateOptions,
-): Promise<Authenticated | Refusal> {
-  const secret = secretOf(headers);
-  if (secret === undefined) {
+): Soon<Authenticated | Refusal> {
+  if (secretHash === undefined) {
     return refusal(
       'API_KEY_INVALID',
       'No API key was sent. Send it as "Authorization: Bearer <API key>", "x-api-key" or "x-goog-api-key".',
     );
   }
-  const credentials = await catalog.findApiKey(hashSecret(secret));
+  const found = catalog.findApiKey(secretHash);
+  return whenKnown(found, (credentials) => permitted(credentials, address, clock));
+}
+
+function permitted(
+  credentials: Credentials | undefined,
+  address: string,
+  clock: Clock,
+): Authenticated | Refusal {
   if (credentials === undefined || credentials.apiKey.revokedAt !== null) {
     return refusal('API_KEY_INVALID', 'This API key is not known, or was revoked. Nothing was charged.');
   }

@@ -1,5 +1,6 @@
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
 import type { ByteBudget } from '../domain/byte-budget.ts';
+import type { Cancellation } from '../domain/cancellation.ts';
 import type { Clock, Timers } from '../domain/clock.ts';
 import type { Lease } from '../ledger/instances.ts';
 import type { Checkpoints } from './checkpoints.ts';
@@ -39,5 +40,5 @@ export interface Exchange {
   readonly progress: Progress;
   readonly forwarded: Forwarded;
   /** Aborted when the exchange was cancelled. */
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
 }

@@ -1,5 +1,6 @@
 import type { Target } from '../catalog/catalog.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
+import type { Cancellation } from '../domain/cancellation.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Observer } from '../observability/observer.ts';
 import type { RequestSpans } from '../observability/tracer.ts';
@@ -27,7 +28,7 @@ export interface Forwarding {
   readonly targets: readonly [Target, ...Target[]];
   /** Written into the body where admission had to clamp it. */
   readonly clampedOutput: number | null;
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
   readonly spans: RequestSpans | null;
 }
 

@@ -96,7 +96,7 @@ describe('what was used', () => {
 });
 
 describe('what is learned of how a model counts', () => {
-  function learnedFrom(
+  async function learnedFrom(
     usage: Usage,
     changes: Partial<AnswerReading> = {},
     asked: Partial<DialectRequest> = {},
@@ -104,9 +104,8 @@ describe('what is learned of how a model counts', () => {
     const { tokenizer, learned } = lettersTokenizer();
     const reading = { ...nothingSaid, usage, generated: { texts: ['answer'], overhead: 0 }, ...changes };
     const metering = { request: { ...request, ...asked }, upstreamModel: 'up', reading, complete: true };
-    return meter(metering, { tokenizer, observer }).then(() =>
-      learned.flatMap(({ sides }) => sides.map(({ side, tokens }) => [side, tokens])),
-    );
+    await meter(metering, { tokenizer, observer });
+    return learned.flatMap(({ sides }) => sides.map(({ side, tokens }) => [side, tokens]));
   }
 
   it('comes from both sides of an answer that nothing but text accounts for', async () => {

@@ -1,4 +1,5 @@
 import type { AnswerReading, DialectRequest } from '../dialects/dialect.ts';
+import type { Soon } from '../domain/soon.ts';
 import {
   inputClasses,
   inputTokens,
@@ -10,7 +11,7 @@ import {
   type UsageClass,
 } from '../domain/usage.ts';
 import type { Observer } from '../observability/observer.ts';
-import type { Countable, CountedByProvider, Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { Countable, CountedByProvider, CountedSide, Tokenizer } from '../tokenizer/tokenizer.ts';
 
 export interface MeterOptions {
   readonly tokenizer: Pick<Tokenizer, 'count' | 'learn'>;
@@ -38,13 +39,13 @@ const bytesPerToken = 4;
  * What was used: upstream's own number where there is one for the whole answer, otherwise our count of
  * the prompt and of what was generated.
  */
-export async function meter(metering: Metering, options: MeterOptions): Promise<MeteredUsage> {
+export function meter(metering: Metering, options: MeterOptions): Soon<MeteredUsage> {
   const { reading, complete } = metering;
   if (complete && reading.usage !== null) {
     options.tokenizer.learn(explained(metering, reading.usage));
     return { usage: { ...reading.usage, ...oneRequest }, method: 'usage' };
   }
-  return usageSoFar(reading, await count(metering, options));
+  return count(metering, options).then((counted) => usageSoFar(reading, counted));
 }
 
 /** What was used up to here, where upstream's own number is not that of the whole answer. */
@@ -96,27 +97,22 @@ function atLeast(reported: Usage, counted: MeteredUsage): MeteredUsage {
 
 /** What a count says of how a model counts: the sides of it that come from nothing but the text that is seen. */
 function explained({ request, upstreamModel, reading }: Metering, usage: Usage): CountedByProvider {
-  const isWholeText = reading.error === null && reading.otherModels.length === 0 && !hasAny(usage, toolUnits);
-  const input = { side: 'input' as const, tokens: usage.input ?? 0, countable: () => request.prompt() };
-  const output = { side: 'output' as const, tokens: usage.output ?? 0, countable: () => reading.generated };
-  return {
-    model: upstreamModel,
-    isStream: request.stream,
-    sides: [
-      // What a cache holds, or an earlier answer, may be more than the request shows.
-      ...(isWholeText && request.continues === null && isOnly(usage, 'input', inputClasses) ? [input] : []),
-      ...(isWholeText && isOnly(usage, 'output', outputClasses) ? [output] : []),
-    ],
-  };
+  const sides: CountedSide[] = [];
+  const explains = { model: upstreamModel, isStream: request.stream, sides };
+  if (reading.error !== null || reading.otherModels.length > 0 || hasAny(usage, toolUnits)) return explains;
+  // What a cache holds, or an earlier answer, may be more than the request shows.
+  if (request.continues === null && !hasAny(usage, otherInput)) {
+    sides.push({ side: 'input', tokens: usage.input ?? 0, countable: () => request.prompt() });
+  }
+  if (!hasAny(usage, otherOutput)) {
+    sides.push({ side: 'output', tokens: usage.output ?? 0, countable: () => reading.generated });
+  }
+  return explains;
 }
+
+const otherInput = inputClasses.filter((usageClass) => usageClass !== 'input');
+const otherOutput = outputClasses.filter((usageClass) => usageClass !== 'output');
 
 function hasAny(usage: Usage, classes: readonly UsageClass[]): boolean {
   return classes.some((usageClass) => (usage[usageClass] ?? 0) > 0);
-}
-
-function isOnly(usage: Usage, only: UsageClass, classes: readonly UsageClass[]): boolean {
-  return !hasAny(
-    usage,
-    classes.filter((usageClass) => usageClass !== only),
-  );
 }

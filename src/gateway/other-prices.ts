@@ -1,6 +1,7 @@
 import type { Catalog, Target } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type PriceList, rateCardAt } from '../domain/pricing.ts';
+import { type Soon, whenKnown } from '../domain/soon.ts';
 import type { ModelUsage } from '../domain/usage.ts';
 import type { Observer } from '../observability/observer.ts';
 
@@ -18,12 +19,13 @@ export interface PricedModelUsage extends ModelUsage {
 }
 
 /** The prices of models that upstream used on its own decision: as served here, or as published. */
-export async function pricesOfOthers(
+export function pricesOfOthers(
   others: readonly ModelUsage[],
   provider: string,
   options: OtherPricesOptions,
-): Promise<readonly PricedModelUsage[]> {
-  return await Promise.all(
+): Soon<readonly PricedModelUsage[]> {
+  if (others.length === 0) return [];
+  return Promise.all(
     others.map(async (other) => ({ ...other, ...(await pricesOf(other.model, provider, options)) })),
   );
 }
@@ -47,15 +49,20 @@ async function pricesOf(
 }
 
 /** What the provider charges us on this route: as its admin set it, or as published; null where neither. */
-export async function costPrices(
+export function costPrices(
   { route, upstream }: Target,
   { catalog, observer }: OtherPricesOptions,
-): Promise<PriceList | null> {
+): Soon<PriceList | null> {
   if (route.costRates !== null) return route.costRates;
-  try {
-    return (await catalog.findPrice(upstream.provider, route.upstreamModel))?.prices ?? null;
-  } catch (error) {
+  const unknown = (error: unknown) => {
     observer.fault('finding what the provider charges', error, null);
     return null;
+  };
+  try {
+    const found = catalog.findPrice(upstream.provider, route.upstreamModel);
+    const prices = whenKnown(found, (price) => price?.prices ?? null);
+    return prices instanceof Promise ? prices.catch(unknown) : prices;
+  } catch (error) {
+    return unknown(error);
   }
 }

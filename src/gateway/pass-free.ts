@@ -1,6 +1,7 @@
 import type { Target } from '../catalog/catalog.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
 import type { ByteBudget } from '../domain/byte-budget.ts';
+import { Canceller } from '../domain/cancellation.ts';
 import type { Refusal } from '../domain/errors.ts';
 import { UpstreamBodyError } from '../upstream/upstream.ts';
 import { type ForwardOptions, forward } from './forward.ts';
@@ -27,13 +28,13 @@ export interface FreeRequest {
 /** What costs nothing needs no money: no hold, no ledger row, and upstream's answer as it came. */
 export async function passFree(free: FreeRequest, options: FreeOptions): Promise<Refusal | null> {
   const { client } = free;
-  const cancel = new AbortController();
-  const onGone = () => cancel.abort();
+  const cancel = new Canceller();
+  const onGone = () => cancel.abort('the client is gone');
   const held = options.answers.open();
   if (client.gone.aborted) return null;
   client.gone.addEventListener('abort', onGone, { once: true });
   try {
-    const forwarding = { ...free, spans: free.progress.spans, clampedOutput: null, signal: cancel.signal };
+    const forwarding = { ...free, spans: free.progress.spans, clampedOutput: null, signal: cancel };
     const { answer } = await forward(forwarding, options);
     if (answer.kind === 'unreachable') return answer.reason === 'connection' ? unavailable : timedOut;
     const body = await readWhole(answer.body, { maxBytes: options.maxAnswerBytes, held });
@@ -46,7 +47,7 @@ export async function passFree(free: FreeRequest, options: FreeOptions): Promise
     throw error;
   } finally {
     client.gone.removeEventListener('abort', onGone);
-    cancel.abort();
+    cancel.abort('it is over');
     held.letGo();
   }
 }

@@ -158,7 +158,7 @@ function refuse(client: Client, progress: Progress, refused: Refusal): void {
 
 /** What tells a repeat from another request. The path tells only where a part of it is the client's choice. */
 function requestHashOf({ name, paths }: Dialect, { path, query, body }: ClientCall): RequestHash {
-  const parameters = withoutSecrets(query);
+  const parameters = query.size === 0 ? query : withoutSecrets(query);
   const isFixed = paths.includes(path) && parameters.size === 0;
   return isFixed ? hashRequest(name, body) : hashRequest(name, path, parameters.toString(), body);
 }
@@ -175,7 +175,8 @@ async function answer(
   if (trace.kind === 'refused') return trace;
   progress.traced(trace.traceId);
 
-  const caller = await authenticate(incoming, options);
+  const known = authenticate(incoming, options);
+  const caller = known instanceof Promise ? await known : known;
   if (caller.kind === 'refused') return caller;
   const { apiKey } = caller;
   progress.authenticated(apiKey.tenantId, apiKey.id);
@@ -251,7 +252,8 @@ async function bill(asked: BillableRequest, options: Options): Promise<Refusal |
   if (options.settlements.isOverdue(tenantId)) return overdueRefusal;
 
   const others = [...new Set(request.otherModels)].map((name) => ({ model: name, usage: {} }));
-  const otherPrices = await pricesOfOthers(others, targets[0].upstream.provider, options);
+  const found = pricesOfOthers(others, targets[0].upstream.provider, options);
+  const otherPrices = found instanceof Promise ? await found : found;
   const limits = calledLimits(apiKey, terms);
   const observe = !(terms.blockOnInsufficient ?? options.blockOnInsufficient);
   const mayHideOutput = targets.some(({ route }) => options.hiddenOutput.mayHide(route.upstreamModel));

@@ -1,4 +1,5 @@
 import type { StreamFollower } from '../dialects/dialect.ts';
+import type { Cancellation } from '../domain/cancellation.ts';
 import { sleep, type Timers } from '../domain/clock.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
@@ -12,7 +13,7 @@ export interface Relaying {
   readonly client: Client;
   readonly cover: StreamCover;
   /** Aborted when the exchange is cancelled: a client that doesn't read is then not waited for. */
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
   readonly clock: Timers;
   readonly mayDeliver: PassageOptions['mayDeliver'];
   /** Told each time that the client was sent something, whether it reads it or not. */
@@ -112,7 +113,7 @@ function endOf(follower: StreamFollower): Outcome {
   return follower.reading().error === null ? 'completed' : 'upstream_error';
 }
 
-function outcomeOf(error: unknown, client: Client, signal: AbortSignal): Outcome {
+function outcomeOf(error: unknown, client: Client, signal: Cancellation): Outcome {
   if (client.gone.aborted) return 'client_gone';
   if (!(error instanceof UpstreamBodyError)) return 'upstream_error';
   if (error.reason === 'aborted' && signal.reason === gatewayStops) return 'gateway_died';
@@ -120,7 +121,7 @@ function outcomeOf(error: unknown, client: Client, signal: AbortSignal): Outcome
   return error.reason === 'cut' ? 'upstream_cut' : 'timeout';
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
+function aborted(signal: Cancellation): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   const { promise, resolve } = Promise.withResolvers<void>();
   signal.addEventListener('abort', () => resolve(), { once: true });

@@ -1,5 +1,7 @@
 import type { ClientCall, Dialect } from '../dialects/dialect.ts';
+import type { Cancellation } from '../domain/cancellation.ts';
 import type { Refusal } from '../domain/errors.ts';
+import type { SecretHash } from '../domain/ids.ts';
 import type { RequestSpans } from '../observability/tracer.ts';
 
 /** Header names are lower case. */
@@ -11,6 +13,8 @@ export interface Caller {
   readonly headers: RequestHeaders;
   /** The client's IP address; behind proxies that are trusted, the one that they name. */
   readonly address: string;
+  /** Of its secret, where somebody has hashed that before. */
+  readonly secretHash?: SecretHash | undefined;
 }
 
 /** A request as it arrived, free of the web framework. */
@@ -26,7 +30,7 @@ export interface GatewayRequest extends Caller {
 /** The connection back to whoever asked. */
 export interface Client {
   /** Aborted when the client hung up before the answer was complete. */
-  readonly gone: AbortSignal;
+  readonly gone: Cancellation;
   /** Sends the head of the answer; at most once. */
   start(head: ResponseHead): void;
   /** False: the client reads more slowly than we write, and `drained` says when to go on. */

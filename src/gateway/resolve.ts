@@ -36,7 +36,7 @@ export async function resolve(
   dialect: DialectName,
   { catalog, clock, random }: ResolveOptions,
 ): Promise<Resolved | Refusal> {
-  const tooMany = otherModelsRefusal(otherModels);
+  const tooMany = otherModels.length === 0 ? null : otherModelsRefusal(otherModels);
   if (tooMany !== null) return tooMany;
   const { models } = apiKey;
   const forbidden =
@@ -47,14 +47,16 @@ export async function resolve(
     });
   }
   // SQL text has no NUL, so no model has one in its name.
-  const model = modelName.includes('\0') ? undefined : await catalog.findModel(modelName);
+  const found = modelName.includes('\0') ? undefined : catalog.findModel(modelName);
+  const model = found instanceof Promise ? await found : found;
   const speaking = model?.targets.filter(({ upstream }) => upstream.dialects.includes(dialect)) ?? [];
   const [first, ...rest] = inOrder(speaking, random);
   if (model === undefined || first === undefined) {
     const message = `There is no model "${modelName}" here for this API. GET /v1/models lists those that there are.`;
     return refusal('MODEL_NOT_FOUND', message, { param: 'model' });
   }
-  const published = await bookPriceOf(model, catalog);
+  const book = bookPriceOf(model, catalog);
+  const published = book instanceof Promise ? await book : book;
   const card = rateCardAt(model.rateCards, clock.now());
   // What a card leaves out of tools is at its published price: a unit without a price would be given away.
   const prices =

@@ -1,5 +1,6 @@
 import type { Target } from '../catalog/catalog.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
+import { type Cancellation, Canceller } from '../domain/cancellation.ts';
 import type { Refusal } from '../domain/errors.ts';
 import { inSpan } from '../observability/tracer.ts';
 import { holdOf } from './commit.ts';
@@ -95,7 +96,7 @@ async function finishOpened(
 interface AskedUpstream {
   readonly answer: Promise<Forwarded>;
   /** Aborted when the exchange was cancelled: by the client's leave, or because it took too long. */
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
   /** Ends what is left of it, and its deadline; without effect on what has ended. */
   cancel(): void;
 }
@@ -103,12 +104,12 @@ interface AskedUpstream {
 /** A client that hangs up ends the exchange with upstream, unless the route says to read on. */
 function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
   const { client, targets } = admitted;
-  const controller = new AbortController();
+  const canceller = new Canceller();
   const { cuts, clock, pendingTtlMs } = options;
   const cancel = () => {
     forgetDeadline();
     cuts.ends.delete(cancel);
-    controller.abort(cuts.isCut ? gatewayStops : isOver);
+    canceller.abort(cuts.isCut ? gatewayStops : isOver);
   };
   const forgetDeadline = clock.after(Math.max(1, pendingTtlMs - expiryMarginMs), cancel);
   if (targets[0].route.whenClientGone === 'cancel') {
@@ -117,10 +118,10 @@ function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
   }
   cuts.ends.add(cancel);
   if (cuts.isCut) cancel();
-  const answer = forward({ ...admitted, spans: admitted.progress.spans, signal: controller.signal }, options);
+  const answer = forward({ ...admitted, spans: admitted.progress.spans, signal: canceller }, options);
   // Awaited later or not at all: a failure must not count as unhandled in between.
   answer.catch(() => undefined);
-  return { answer, cancel, signal: controller.signal };
+  return { answer, cancel, signal: canceller };
 }
 
 async function voidBroken({ open, progress }: Admitted, { settlements }: RunOptions): Promise<void> {

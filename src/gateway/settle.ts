@@ -5,6 +5,7 @@ import { within } from '../domain/clock.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { type PriceList, unitMultiplierPpm } from '../domain/pricing.ts';
 import { receiptOf } from '../domain/receipt.ts';
+import type { Soon } from '../domain/soon.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { addUsage, inputTokens, type MeteredUsage, outputTokens, type Usage } from '../domain/usage.ts';
 import type { Commit } from '../ledger/ledger.ts';
@@ -51,8 +52,10 @@ export async function price(
     options.observer.fault('reading usage', new Error('a count that is none'), open.traceId),
   );
   const { route } = forwarded.target;
-  const own = await meter({ request, upstreamModel: route.upstreamModel, reading, complete }, options);
-  const { others, ownCost } = await findPrices(forwarded.target, reading, options);
+  const metered = meter({ request, upstreamModel: route.upstreamModel, reading, complete }, options);
+  const own = metered instanceof Promise ? await metered : metered;
+  const prices = findPrices(forwarded.target, reading, options);
+  const { others, ownCost } = prices instanceof Promise ? await prices : prices;
   const used = {
     usage: own.usage,
     otherModels: others,
@@ -136,18 +139,19 @@ interface FoundPrices {
 }
 
 /** All prices that what upstream says makes necessary, looked up at once so that they share one wait. */
-async function findPrices(
-  target: Target,
-  reading: AnswerReading,
-  options: ExchangeOptions,
-): Promise<FoundPrices> {
+function findPrices(target: Target, reading: AnswerReading, options: ExchangeOptions): Soon<FoundPrices> {
   const otherModels = reading.otherModels.map(({ model, usage }) => ({ model: storable(model), usage }));
-  const [others, ownCost] = await Promise.all([
-    within(options.clock, pricesOfOthers(otherModels, target.upstream.provider, options), priceWaitMs),
-    within(options.clock, costPrices(target, options), priceWaitMs),
-  ]);
-  const unpriced = otherModels.map((other) => ({ ...other, prices: null, costPrices: null }));
-  return { others: others ?? unpriced, ownCost };
+  const others = pricesOfOthers(otherModels, target.upstream.provider, options);
+  const ownCost = costPrices(target, options);
+  if (!(others instanceof Promise) && !(ownCost instanceof Promise)) return { others, ownCost };
+  const unpriced = () => otherModels.map((other) => ({ ...other, prices: null, costPrices: null }));
+  return Promise.all([soonOrNull(others, options), soonOrNull(ownCost, options)]).then(
+    ([othersInTime, ownCostInTime]) => ({ others: othersInTime ?? unpriced(), ownCost: ownCostInTime }),
+  );
+}
+
+function soonOrNull<T>(prices: Soon<T>, { clock }: ExchangeOptions): Soon<T | null> {
+  return prices instanceof Promise ? within(clock, prices, priceWaitMs) : prices;
 }
 
 /** What the provider charges us; null where its prices aren't known, or not those of what served it. */

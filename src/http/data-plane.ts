@@ -6,7 +6,8 @@ import type { ClientCall, Dialect } from '../dialects/dialect.ts';
 import type { ByteBudget } from '../domain/byte-budget.ts';
 import type { Clock, Timers } from '../domain/clock.ts';
 import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
-import { authenticate } from '../gateway/authenticate.ts';
+import { whenKnown } from '../domain/soon.ts';
+import { authenticate, secretHashOf } from '../gateway/authenticate.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
 import type { Caller } from '../gateway/request.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -60,15 +61,22 @@ export async function dataPlane(server: FastifyInstance, options: DataPlaneOptio
   tellTenants(server, options);
 }
 
-/** What each request that may be served takes of what a process has. */
-type Places = WeakMap<FastifyRequest, Place>;
+/** Each request that may be served. */
+type Places = WeakMap<FastifyRequest, Entered>;
+
+interface Entered {
+  /** Who it was when it came. Whether it still may is asked again once its body is there. */
+  readonly caller: Caller;
+  /** What it takes of what a process has. */
+  readonly place: Place;
+}
 
 function takeBodies(server: FastifyInstance, places: Places, { clock, bounds }: DataPlaneOptions): void {
   const { maxBodyBytes, stallMs } = bounds;
   // The body is forwarded byte for byte, so it is not parsed here, whatever its content type.
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', async (request: FastifyRequest, payload: IncomingMessage) => {
-    const place = places.get(request);
+    const place = places.get(request)?.place;
     if (place === undefined) return unread;
     const hold = (bytes: number) => place.hold(bytes);
     const declaredBytes = declaredLength(request);
@@ -113,22 +121,31 @@ function boundRequests(server: FastifyInstance, places: Places, options: DataPla
     return turnAway(reply, refused, dialectAt(request.url, options), { ...options, status });
   });
 
-  server.addHook('onRequest', async (request, reply) => {
-    if (request.method !== 'POST') return;
-    // Whoever isn't known may not fill the memory. Nothing is read of the body; the refusal is the pipeline's.
-    const caller = await authenticate(callerOf(request), options);
-    if (caller.kind === 'refused') return;
+  /** Whoever isn't known may not fill the memory. Nothing is read of the body; the refusal is the pipeline's. */
+  const enter = (request: FastifyRequest, reply: FastifyReply, caller: Caller): Refusal | null => {
     const declaredBytes = declaredLength(request);
     const refused = declaredBytes !== null && declaredBytes > maxBodyBytes ? tooLarge(maxBodyBytes) : null;
     const place = refused ?? encodingRefusal(request) ?? intake.enter(declaredBytes);
-    if (place.kind === 'refused') {
-      return turnAway(reply, place, dialectAt(request.url, options), options);
-    }
-    places.set(request, place);
+    if (place.kind === 'refused') return place;
+    places.set(request, { caller, place });
     // A connection that breaks before the request is served is told by nothing else.
     reply.raw.once('close', () => {
       if (places.has(request)) place.leave();
     });
+    return null;
+  };
+  server.addHook('onRequest', (request, reply, done) => {
+    if (request.method !== 'POST') return done();
+    const caller = { ...callerOf(request), secretHash: secretHashOf(request.headers) };
+    const decided = whenKnown(authenticate(caller, options), ({ kind }) =>
+      kind === 'refused' ? null : enter(request, reply, caller),
+    );
+    const answer = (refused: Refusal | null) => {
+      if (refused === null) done();
+      else turnAway(reply, refused, dialectAt(request.url, options), options);
+    };
+    if (decided instanceof Promise) decided.then(answer, done);
+    else answer(decided);
   });
   server.addHook('preParsing', (request, reply, payload, done) => {
     if (places.has(request)) permitBody(request, reply);
@@ -151,15 +168,12 @@ function serveDialects(server: FastifyInstance, places: Places, options: DataPla
       // From here on the answer is the pipeline's, which streams it and must own the connection.
       reply.hijack();
       const spans = tracer === null ? null : spansOf(request, path, tracer);
-      const place = places.get(request);
+      const { place, caller } = places.get(request) ?? { place: null, caller: callerOf(request) };
       places.delete(request);
       // The pipeline knows how long it needs the body, and nothing else keeps it.
       request.body = undefined;
       void pipeline
-        .serve(
-          { dialect, ...callerOf(request), call, arrivedAtMs, spans },
-          responseClient(reply.raw, dialect, sending),
-        )
+        .serve({ dialect, ...caller, call, arrivedAtMs, spans }, responseClient(reply.raw, dialect, sending))
         .finally(() => {
           place?.leave();
           spans?.ended(reply.raw.headersSent ? reply.raw.statusCode : null);
@@ -213,6 +227,7 @@ const unreadablePath = refusal('REQUEST_INVALID', "The path can't be read: check
 
 /** Null where the path can't be decoded. */
 function callOf(url: string, body: Buffer): ClientCall | null {
+  if (!/[#?%]/.test(url)) return { path: url, query: new URLSearchParams(), body };
   const [target = ''] = url.split('#', 1);
   const [path = '', query = ''] = target.split('?', 2);
   try {

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Dialect } from '../dialects/dialect.ts';
+import { Canceller } from '../domain/cancellation.ts';
 import type { Timers } from '../domain/clock.ts';
 import { codes, type Refusal } from '../domain/errors.ts';
 import type { Client, ResponseHead, ResponseHeaders } from '../gateway/request.ts';
@@ -54,10 +55,10 @@ export function responseClient(
   dialect: Dialect,
   { stallMs, timers, unsent }: SendingOptions,
 ): Client {
-  const gone = new AbortController();
+  const gone = new Canceller();
   response.on('close', () => {
     if (response.writableFinished) return;
-    gone.abort();
+    gone.abort('the connection was closed');
     // The client's half is closed; ours stays open until somebody closes it, and a drain waits for it.
     response.destroy();
   });
@@ -80,32 +81,37 @@ export function responseClient(
   }
 
   async function drain(): Promise<void> {
-    if (gone.signal.aborted || !response.writableNeedDrain) return;
+    if (gone.aborted || !response.writableNeedDrain) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const isGone = () => resolve();
     response.once('drain', resolve);
-    gone.signal.addEventListener('abort', isGone, { once: true });
+    gone.addEventListener('abort', isGone, { once: true });
     await promise;
     response.off('drain', resolve);
-    gone.signal.removeEventListener('abort', isGone);
+    gone.removeEventListener('abort', isGone);
   }
 
   async function end(bytes: Buffer): Promise<void> {
-    if (gone.signal.aborted) return;
+    if (gone.aborted) return;
+    if (bytes.length <= sliceBytes) {
+      response.end(bytes);
+      // What the connection has taken at once has nobody to wait for.
+      if (response.writableLength > 0) response.once('close', expectProgress(response.writableLength));
+      return;
+    }
     response.once('close', expectProgress(bytes.length + response.writableLength));
     let sent = 0;
-    for (; bytes.length - sent > sliceBytes && !gone.signal.aborted; sent += sliceBytes) {
+    for (; bytes.length - sent > sliceBytes && !gone.aborted; sent += sliceBytes) {
       if (response.write(bytes.subarray(sent, sent + sliceBytes))) continue;
       await drain();
       // It takes what it is given: the rest begins to wait only now.
-      if (!gone.signal.aborted) unsent.hold(response, bytes.length - sent);
+      if (!gone.aborted) unsent.hold(response, bytes.length - sent);
     }
-    if (sent < bytes.length) response.end(bytes.subarray(sent));
-    else response.end();
+    response.end(bytes.subarray(sent));
   }
 
   return {
-    gone: gone.signal,
+    gone,
     start: (head: ResponseHead) => {
       if (head.kind === 'upstream') {
         response.writeHead(head.status, head.headers);
@@ -117,7 +123,7 @@ export function responseClient(
     },
     write: (bytes) => response.write(bytes),
     drained: async () => {
-      if (gone.signal.aborted || !response.writableNeedDrain) return;
+      if (gone.aborted || !response.writableNeedDrain) return;
       await drain().finally(expectProgress(response.writableLength + readAheadBytes));
     },
     end: (bytes) => void end(bytes ?? nothing),

@@ -1,6 +1,7 @@
 import type { BookPrice, Catalog, CatalogStore } from '../catalog/catalog.ts';
 import type { Clock } from '../domain/clock.ts';
 import { withMissingRates } from '../domain/pricing.ts';
+import { whenKnown } from '../domain/soon.ts';
 import { type UsageClass, unitClasses } from '../domain/usage.ts';
 import { builtInPrice } from './genai-prices.ts';
 import { providerName } from './provider-names.ts';
@@ -26,11 +27,11 @@ export function withOneNamePerProvider(store: CatalogStore): CatalogStore {
 export function withBuiltInPrices<C extends Catalog>(catalog: C, clock: Clock): C {
   return {
     ...catalog,
-    findPrice: async (provider: string, model: string) => {
-      const imported = await catalog.findPrice(provider, model);
-      const builtIn = builtInPrice(provider, model, clock.now());
-      return imported === undefined ? builtIn : withUnitsOf(builtIn, imported);
-    },
+    findPrice: (provider: string, model: string) =>
+      whenKnown(catalog.findPrice(provider, model), (imported) => {
+        const builtIn = builtInPrice(provider, model, clock.now());
+        return imported === undefined ? builtIn : withUnitsOf(builtIn, imported);
+      }),
   };
 }
 

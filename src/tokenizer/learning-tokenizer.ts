@@ -40,9 +40,11 @@ export interface LearningTokenizerOptions {
 /** How many factors are read at the start. */
 export const mostStoredFactors = 4_000;
 
-/** The first answers of each model are all looked at, afterwards one of so many. */
+/** The first answers of each model are all looked at, afterwards one of so many, and of what is used a lot fewer. */
 const firstSamples = 20;
 const sampleEvery = 50;
+const oftenUsed = 1_000;
+const sampleOftenUsedEvery = 1_000;
 const mostSampledModels = 2_000;
 /** Longer texts aren't looked at: a count that a bill waits for may have to wait for a sample's. */
 const longestSample = 32_768;
@@ -76,7 +78,8 @@ class LearningTokenizer implements Tokenizer {
     if (this.#closed || this.#isLearning || counted.sides.length === 0) return;
     const seen = this.#seen.get(counted.model) ?? 0;
     this.#seen.set(counted.model, seen + 1);
-    if (seen >= firstSamples && seen % sampleEvery !== 0) return;
+    const every = seen < firstSamples ? 1 : seen < oftenUsed ? sampleEvery : sampleOftenUsedEvery;
+    if (seen % every !== 0) return;
     this.#isLearning = true;
     // Behind the commit and the answer, which are under way.
     setImmediate(() => this.#learnSides(counted).finally(() => (this.#isLearning = false)));

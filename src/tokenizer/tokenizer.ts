@@ -32,12 +32,14 @@ export interface Counted {
 export interface CountedByProvider {
   readonly model: string;
   readonly isStream: boolean;
-  readonly sides: readonly {
-    readonly side: Side;
-    readonly tokens: number;
-    /** Asked only where it is looked at, which is seldom. */
-    countable(): Countable;
-  }[];
+  readonly sides: readonly CountedSide[];
+}
+
+export interface CountedSide {
+  readonly side: Side;
+  readonly tokens: number;
+  /** Asked only where it is looked at, which is seldom. */
+  countable(): Countable;
 }
 
 /** How many tokens a model counts for one of ours. */

@@ -1,6 +1,8 @@
 import { pipeline, Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import { LRUCache } from 'lru-cache';
 import { Agent, type Dispatcher, errors } from 'undici';
+import type { Cancellation } from '../domain/cancellation.ts';
 import { maxBodyBytes, ResponseBody } from './response-body.ts';
 import {
   type Unreachable,
@@ -19,7 +21,7 @@ const readAheadBytes = 16 * 1024;
 
 const timeouts = [errors.HeadersTimeoutError, errors.BodyTimeoutError, errors.ConnectTimeoutError];
 
-function reasonOf(error: unknown, signal: AbortSignal): UpstreamBodyError['reason'] {
+function reasonOf(error: unknown, signal: Cancellation): UpstreamBodyError['reason'] {
   if (signal.aborted) return 'aborted';
   return timeouts.some((kind) => error instanceof kind) ? 'timeout' : 'cut';
 }
@@ -28,19 +30,18 @@ function reasonOf(error: unknown, signal: AbortSignal): UpstreamBodyError['reaso
 export function createUndiciClient({ connectTimeoutMs = 10_000 }: UndiciClientOptions = {}): UpstreamClient {
   const connect = { timeout: connectTimeoutMs, highWaterMark: readAheadBytes };
   const agent = new Agent({ connect, pipelining: 1 });
+  const addresses = new LRUCache<string, Address>({ max: mostAddresses });
   return {
-    send: (call) => send(agent, call),
+    send: (call) => send(agent, call, addressIn(addresses, call.url)),
     close: () => agent.destroy(),
   };
 }
 
-function send(agent: Agent, call: UpstreamCall): Promise<UpstreamResponse | Unreachable> {
+function send(agent: Agent, call: UpstreamCall, address: Address): Promise<UpstreamResponse | Unreachable> {
   const { promise, resolve } = Promise.withResolvers<UpstreamResponse | Unreachable>();
   const handler = new ExchangeHandler(call.signal, resolve);
-  const url = new URL(call.url);
   const options: Dispatcher.DispatchOptions = {
-    origin: url.origin,
-    path: `${url.pathname}${url.search}`,
+    ...address,
     method: 'POST',
     headers: call.headers,
     body: call.body,
@@ -55,31 +56,43 @@ function send(agent: Agent, call: UpstreamCall): Promise<UpstreamResponse | Unre
   return promise;
 }
 
+interface Address {
+  readonly origin: string;
+  readonly path: string;
+}
+
+/** They are those of routes, with models in the path of some: most are called again and again. */
+const mostAddresses = 1_000;
+
+function addressIn(addresses: LRUCache<string, Address>, url: string): Address {
+  const known = addresses.get(url);
+  if (known !== undefined) return known;
+  const { origin, pathname, search } = new URL(url);
+  const address = { origin, path: `${pathname}${search}` };
+  addresses.set(url, address);
+  return address;
+}
+
 /** One exchange, told by undici as it goes; the signal can end it at any point of it. */
 class ExchangeHandler implements Dispatcher.DispatchHandler {
-  readonly #signal: AbortSignal;
+  readonly #signal: Cancellation;
   readonly #answer: (answer: UpstreamResponse | Unreachable) => void;
-  readonly #abort = () => this.#controller?.abort(new Error('the exchange was cancelled'));
+  readonly #abort = () => this.#cancel();
   #controller: Dispatcher.DispatchController | null = null;
   #body: ResponseBody | null = null;
   #sent = false;
 
-  constructor(signal: AbortSignal, answer: (answer: UpstreamResponse | Unreachable) => void) {
+  constructor(signal: Cancellation, answer: (answer: UpstreamResponse | Unreachable) => void) {
     this.#signal = signal;
     this.#answer = answer;
-    // Before there is a connection nothing can be aborted: whoever waits is answered all the same.
-    signal.addEventListener('abort', () => this.#cancelUnsent(), { once: true });
+    signal.addEventListener('abort', this.#abort, { once: true });
   }
 
   /** The request is on a connection: from here on the provider may have seen it. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#signal.aborted) {
-      this.#abort();
-      return;
-    }
-    this.#sent = true;
-    this.#signal.addEventListener('abort', this.#abort, { once: true });
+    if (this.#signal.aborted) this.#cancel();
+    else this.#sent = true;
   }
 
   onResponseStart(
@@ -116,8 +129,10 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     else this.#unreachable(reason, error);
   }
 
-  #cancelUnsent(): void {
-    if (this.#controller === null) this.#unreachable('aborted', this.#signal.reason);
+  #cancel(): void {
+    if (this.#controller !== null) this.#controller.abort(new Error('the exchange was cancelled'));
+    // Before there is a connection nothing can be aborted: whoever waits is answered all the same.
+    else this.#unreachable('aborted', this.#signal.reason);
   }
 
   #unreachable(reason: UpstreamBodyError['reason'], cause: unknown): void {
@@ -137,9 +152,12 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
 function presentHeaders(
   headers: Record<string, string | string[] | undefined>,
 ): Record<string, string | string[]> {
-  return Object.fromEntries(
-    Object.entries(headers).filter((entry): entry is [string, string | string[]] => entry[1] !== undefined),
-  );
+  const present: Record<string, string | string[]> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined) present[name] = value;
+  }
+  return present;
 }
 
 const decompressors: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {

@@ -1,3 +1,5 @@
+import type { Cancellation } from '../domain/cancellation.ts';
+
 /** One HTTP exchange with a provider. */
 export interface UpstreamCall {
   readonly url: string;
@@ -7,7 +9,7 @@ export interface UpstreamCall {
   /** How long the body may pause between two reads. */
   readonly idleTimeoutMs: number;
   /** Ends the exchange at once, whatever it is doing. */
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
 }
 
 /** The provider answered; its body is still to be read, to the end or until the signal. */

@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import { type Cancellation, Canceller } from './cancellation.ts';
+
+interface Cancelling {
+  readonly cancellation: Cancellation;
+  abort(reason: unknown): void;
+}
+
+function ours(): Cancelling {
+  const canceller = new Canceller();
+  return { cancellation: canceller, abort: (reason) => canceller.abort(reason) };
+}
+
+function nodes(): Cancelling {
+  const controller = new AbortController();
+  return { cancellation: controller.signal, abort: (reason) => controller.abort(reason) };
+}
+
+describe.each([
+  ['of ours', ours],
+  ["as Node's own", nodes],
+])('a cancellation %s', (_, create) => {
+  test('says that it was called off, and why', () => {
+    const { cancellation, abort } = create();
+    expect([cancellation.aborted, cancellation.reason]).toEqual([false, undefined]);
+    abort('why');
+    expect([cancellation.aborted, cancellation.reason]).toEqual([true, 'why']);
+  });
+
+  test('tells everyone once, in their order, and keeps the first reason', () => {
+    const { cancellation, abort } = create();
+    const told: string[] = [];
+    const both = () => told.push(`first, of ${String(cancellation.reason)}`);
+    cancellation.addEventListener('abort', both, { once: true });
+    cancellation.addEventListener('abort', both, { once: true });
+    cancellation.addEventListener('abort', () => told.push('second'), { once: true });
+    abort('why');
+    abort('again');
+    expect(told).toEqual(['first, of why', 'second']);
+    expect(cancellation.reason).toBe('why');
+  });
+
+  test('tells nobody who left, or came too late', () => {
+    const { cancellation, abort } = create();
+    const told: string[] = [];
+    const left = () => told.push('left');
+    cancellation.addEventListener('abort', left);
+    cancellation.removeEventListener('abort', left);
+    abort('why');
+    cancellation.addEventListener('abort', () => told.push('late'));
+    expect(told).toEqual([]);
+  });
+
+  test('does not tell who is asked to leave while others are told', () => {
+    const { cancellation, abort } = create();
+    const told: string[] = [];
+    const second = () => told.push('second');
+    cancellation.addEventListener('abort', () => cancellation.removeEventListener('abort', second));
+    cancellation.addEventListener('abort', second);
+    abort('why');
+    expect(told).toEqual([]);
+  });
+});

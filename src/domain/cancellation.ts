@@ -1,0 +1,47 @@
+/** Whether something was called off, and who is told when it is. An `AbortSignal` is one. */
+export interface Cancellation {
+  readonly aborted: boolean;
+  /** Undefined as long as it wasn't. */
+  readonly reason: unknown;
+  /** Not called where it was called off before. */
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/**
+ * Calls off one thing, once. An `AbortController` does the same by way of events, which costs several times
+ * as much, and every request has two of them.
+ */
+export class Canceller implements Cancellation {
+  #listeners: Set<() => void> | null = null;
+  #aborted = false;
+  #reason: unknown;
+
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  get reason(): unknown {
+    return this.#reason;
+  }
+
+  /** Told once at the most, as each of its kind is. */
+  addEventListener(_type: 'abort', listener: () => void, _options?: { readonly once?: boolean }): void {
+    if (this.#aborted) return;
+    this.#listeners ??= new Set();
+    this.#listeners.add(listener);
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    this.#listeners?.delete(listener);
+  }
+
+  /** Tells all who listen; again it does nothing. */
+  abort(reason: unknown): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#reason = reason;
+    for (const listener of this.#listeners ?? []) listener();
+    this.#listeners = null;
+  }
+}
