@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault } from '../../domain/errors.ts';
 import {
-  type CalledLimits,
   type Confirmation,
   type HoldRef,
   type HotState,
@@ -11,6 +10,7 @@ import {
 import { ReplyLost } from './connect.ts';
 import { readHolds } from './holds.ts';
 import { projectionArgs, readCheck, readExtension, readState, unexpected } from './replies.ts';
+import type { ScriptArgs } from './script-sender.ts';
 import type { RunScript } from './scripts.ts';
 import { createTenantPeriods, type KnownPeriod, type TenantPeriods } from './tenant-periods.ts';
 
@@ -81,12 +81,12 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
       return readExtension(await run('quota_extend', extension, args));
     },
     deduct: async (hold, projection, tokens) => {
-      const settled = [time(), hold.traceId, hold.holder, tokens ?? ''];
-      await run('quota_deduct', hold, [...settled, ...projectionArgs(projection)]);
+      const args = projectionArgs(projection, [time(), hold.traceId, hold.holder, tokens ?? '']);
+      await run('quota_deduct', hold, args);
     },
     release,
     project: async (projection) => {
-      await run('quota_project', projection, projectionArgs(projection));
+      await run('quota_project', projection, projectionArgs(projection, []));
     },
     load: async ({ projection, openPendings }, ticket) => {
       const pendings = openPendings.map((pending) => [
@@ -97,7 +97,7 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
         pending.apiKeyId,
         pending.holdTokens,
       ]);
-      const args = [time(), ticket, JSON.stringify(pendings), ...projectionArgs(projection)];
+      const args = projectionArgs(projection, [time(), ticket, JSON.stringify(pendings)]);
       await run('quota_load', projection, args);
     },
     lockSession: async (lock) => (await run('session_lock', lock, [lock.holder, sessionLockMs])) === 1,
@@ -115,32 +115,16 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
 
 /** The same script, for a period of its own: that of the row. */
 async function confirmHold(confirmation: Confirmation, run: RunScript, time: () => number | string) {
-  const args = [
-    ...holdArgs(confirmation, time()),
-    ...noPeriod,
-    confirmation.periodDay,
-    ...toConfirm(confirmation),
-  ];
+  const { traceId, holder, holdAmount, apiKeyId, observe, periodDay, tokens } = confirmation;
+  const hold = [time(), traceId, holder, holdAmount.toString(), apiKeyId, observe ? 'observe' : ''];
+  // Without a period of its own, a month, its end, and the limits that a call brings along.
+  const args = [...hold, '', '', '', '', periodDay, '', '', tokens, '', '', '', ''];
   const answer = readCheck(await run('quota_check', confirmation, args));
   if (answer.kind === 'period' || answer.kind === 'already_open') throw unexpected(answer);
   return answer;
 }
 
-function holdArgs(hold: HoldRef & Pick<Confirmation, 'holdAmount' | 'observe'>, time: number | string) {
-  const { traceId, holder, apiKeyId, holdAmount, observe } = hold;
-  return [time, traceId, holder, holdAmount.toString(), apiKeyId, observe ? 'observe' : ''];
-}
-
-const noPeriod = ['', '', '', ''];
 const notDurable = '';
-/** Without a month, its end, and the limits that a call brings along. */
-const toConfirm = ({ tokens }: Confirmation) => ['', '', tokens, '', '', '', ''];
-
-function limitArgs({ maxOpenRequests, apiKey }: CalledLimits) {
-  return [maxOpenRequests, apiKey.rpmLimit, apiKey.tpmLimit, apiKey.maxOpenRequests].map(
-    (limit) => limit ?? '',
-  );
-}
 
 async function checkQuota(
   check: QuotaCheck,
@@ -148,27 +132,37 @@ async function checkQuota(
   periods: TenantPeriods,
   time: () => number | string,
 ) {
-  const { tenantId, tokens, limits } = check;
-  let known = periods.get(tenantId);
+  let known = periods.get(check.tenantId);
   for (let asked = 0; asked < maxPeriodAnswers; asked++) {
-    const [period, month] = known === null ? [noPeriod, ['', '']] : periodArgs(known);
-    const args = [
-      ...[...holdArgs(check, time()), ...period, notDurable],
-      ...[...month, tokens, ...limitArgs(limits)],
-    ];
-    const answer = readCheck(await run('quota_check', check, args));
+    const answer = readCheck(await run('quota_check', check, checkArgs(check, known, time())));
     if (answer.kind !== 'period') return answer;
-    known = periods.learn(tenantId, answer);
+    known = periods.learn(check.tenantId, answer);
   }
   throw new Fault('HOT_STATE_UNAVAILABLE', "Redis' clock steps. Try again; nothing was charged.");
 }
 
-function periodArgs({ timeZone, sinceMs, period }: KnownPeriod): readonly [period: Args, month: Args] {
-  const { day, dayEndsAtMs, month, monthEndsAtMs } = period;
+/** As lua/quota_check.lua lists them. */
+function checkArgs(check: QuotaCheck, known: KnownPeriod | null, time: number | string): ScriptArgs {
+  const { traceId, holder, holdAmount, apiKeyId, observe, tokens } = check;
+  const { maxOpenRequests, apiKey } = check.limits;
   return [
-    [timeZone, sinceMs, dayEndsAtMs, day],
-    [month, monthEndsAtMs],
+    time,
+    traceId,
+    holder,
+    holdAmount.toString(),
+    apiKeyId,
+    observe ? 'observe' : '',
+    known?.timeZone ?? '',
+    known?.sinceMs ?? '',
+    known?.period.dayEndsAtMs ?? '',
+    known?.period.day ?? '',
+    notDurable,
+    known?.period.month ?? '',
+    known?.period.monthEndsAtMs ?? '',
+    tokens,
+    maxOpenRequests ?? '',
+    apiKey.rpmLimit ?? '',
+    apiKey.tpmLimit ?? '',
+    apiKey.maxOpenRequests ?? '',
   ];
 }
-
-type Args = readonly (string | number)[];

@@ -25,6 +25,7 @@ import type {
   Settled,
 } from '../hot-state.ts';
 import { limits } from '../hot-state.ts';
+import type { ScriptArgs } from './script-sender.ts';
 
 /** The caller's period isn't the one of this time in the tenant's time zone. */
 export interface OtherPeriod {
@@ -43,7 +44,8 @@ export function unexpected(reply: unknown): Fault {
 
 /** The answer of `quota_check`. */
 export function readCheck(reply: unknown): Admitted | Denied | Cold | AlreadyOpen | Settled | OtherPeriod {
-  const [kind, first, second, ...rest] = readTexts(reply);
+  const texts = readTexts(reply);
+  const [kind, first, second] = texts;
   switch (kind) {
     case 'settled':
     case 'already_open':
@@ -54,11 +56,11 @@ export function readCheck(reply: unknown): Admitted | Denied | Cold | AlreadyOpe
       return { kind, timeZone: present(first, reply), nowMs: Number(present(second, reply)) };
     case 'admitted': {
       const exceeded = second === '' ? null : readLimit(second, reply);
-      return { kind, periodDay: present(first, reply), remaining: readRemaining(rest, reply), exceeded };
+      return { kind, periodDay: present(first, reply), remaining: readRemaining(texts, reply), exceeded };
     }
     case 'denied': {
       const freesInMs = countOrNull(second, reply);
-      return { kind, limit: readLimit(first, reply), remaining: readRemaining(rest, reply), freesInMs };
+      return { kind, limit: readLimit(first, reply), remaining: readRemaining(texts, reply), freesInMs };
     }
     default:
       throw unexpected(reply);
@@ -104,31 +106,33 @@ export function readState(reply: unknown, tenantId: TenantId): QuotaState | unde
   };
 }
 
-/** The projection as the scripts take it: quotas of API keys, then names and values, the version first. Null is an empty string. */
-export function projectionArgs(projection: QuotaProjection): string[] {
-  const said = (value: boolean | null) => (value === null ? null : String(value));
-  const fields: [name: string, value: string | number | bigint | null][] = [
-    ['version', projection.version],
-    ['balance', projection.balance],
-    ['credit_limit', projection.creditLimit],
-    ['currency', projection.currency],
-    ['time_zone', projection.timeZone],
-    ['daily_quota', projection.dailyQuota],
-    ['daily_used', projection.dailyUsed],
-    ['daily_period', projection.dailyPeriod],
-    ['monthly_quota', projection.monthlyQuota],
-    ['monthly_used', projection.monthlyUsed],
-    ['monthly_period', projection.monthlyPeriod],
-    ['rpm_limit', projection.rpmLimit],
-    ['tpm_limit', projection.tpmLimit],
-    ['rate_multiplier_ppm', projection.rateMultiplierPpm],
-    ['max_open_requests', projection.maxOpenRequests],
-    ['block_on_insufficient', said(projection.blockOnInsufficient)],
-    ['allow_negative', said(projection.allowNegative)],
-    ['stream_allow_negative', said(projection.streamAllowNegative)],
-  ];
-  const texts = fields.flatMap(([name, value]) => [name, value === null ? '' : value.toString()]);
-  return [quotasArg(projection.apiKeyQuotas), ...texts];
+/**
+ * The projection as the scripts take it, behind what comes first: quotas of API keys, then names and values, the version
+ * first. Null is an empty string.
+ */
+export function projectionArgs(projection: QuotaProjection, first: ScriptArgs): ScriptArgs {
+  const args = [...first, quotasArg(projection.apiKeyQuotas)];
+  const add = (name: string, value: string | number | bigint | boolean | null) =>
+    args.push(name, value === null ? '' : String(value));
+  add('version', projection.version);
+  add('balance', projection.balance);
+  add('credit_limit', projection.creditLimit);
+  add('currency', projection.currency);
+  add('time_zone', projection.timeZone);
+  add('daily_quota', projection.dailyQuota);
+  add('daily_used', projection.dailyUsed);
+  add('daily_period', projection.dailyPeriod);
+  add('monthly_quota', projection.monthlyQuota);
+  add('monthly_used', projection.monthlyUsed);
+  add('monthly_period', projection.monthlyPeriod);
+  add('rpm_limit', projection.rpmLimit);
+  add('tpm_limit', projection.tpmLimit);
+  add('rate_multiplier_ppm', projection.rateMultiplierPpm);
+  add('max_open_requests', projection.maxOpenRequests);
+  add('block_on_insufficient', projection.blockOnInsufficient);
+  add('allow_negative', projection.allowNegative);
+  add('stream_allow_negative', projection.streamAllowNegative);
+  return args;
 }
 
 const typeCodes = { requests: 'r', tokens: 't', amount: 'a' } as const satisfies Record<QuotaType, string>;
@@ -209,28 +213,29 @@ function readProjection(fields: ReadonlyMap<string, string>, tenantId: TenantId)
   };
 }
 
+/** @param texts the whole answer: what is left begins behind its first three */
 function readRemaining(texts: readonly string[], reply: unknown): Remaining {
-  const [available, daily, monthly, ...rates] = texts;
   return {
-    available: nano(BigInt(present(available, reply))),
-    dailyRequests: countOrNull(daily, reply),
-    monthlyRequests: countOrNull(monthly, reply),
-    requestsPerMinute: readRate(rates.slice(0, 3), reply),
-    tokensPerMinute: readRate(rates.slice(3, 6), reply),
-    apiKey: readRemainingOfKey(rates.slice(6), reply),
+    available: nano(BigInt(present(texts[3], reply))),
+    dailyRequests: countOrNull(texts[4], reply),
+    monthlyRequests: countOrNull(texts[5], reply),
+    requestsPerMinute: readRate(texts, 6, reply),
+    tokensPerMinute: readRate(texts, 9, reply),
+    apiKey: readRemainingOfKey(texts, 12, reply),
   };
 }
 
-function readRemainingOfKey(texts: readonly string[], reply: unknown): RemainingOfApiKey {
-  const [requests, tokens, amount] = texts;
+function readRemainingOfKey(texts: readonly string[], from: number, reply: unknown): RemainingOfApiKey {
   const count = (text: string | undefined) => (present(text, reply) === '' ? null : BigInt(text ?? ''));
-  const left = count(amount);
-  return { requests: count(requests), tokens: count(tokens), amount: left === null ? null : nano(left) };
+  const left = count(texts[from + 2]);
+  const [requests, tokens] = [count(texts[from]), count(texts[from + 1])];
+  return { requests, tokens, amount: left === null ? null : nano(left) };
 }
 
-function readRate(texts: readonly string[], reply: unknown): RemainingRate | null {
-  const [limit, remaining, resetsInMs] = texts.map((text) => countOrNull(text, reply));
-  if (limit === undefined || remaining === undefined || resetsInMs === undefined) throw unexpected(reply);
+function readRate(texts: readonly string[], from: number, reply: unknown): RemainingRate | null {
+  const limit = countOrNull(texts[from], reply);
+  const remaining = countOrNull(texts[from + 1], reply);
+  const resetsInMs = countOrNull(texts[from + 2], reply);
   return limit === null || remaining === null || resetsInMs === null
     ? null
     : { limit, remaining, resetsInMs };

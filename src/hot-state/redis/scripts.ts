@@ -1,5 +1,5 @@
 import { mastersOf, type RedisClient, ReplyLost, unavailable } from './connect.ts';
-import { type KeyOwner, type SessionOwner, sessionKey, tenantKeys } from './keys.ts';
+import { keysOf, type ScriptArgs, type ScriptOwner, scriptSender } from './script-sender.ts';
 import { readScriptText, type ScriptText } from './script-texts.ts';
 
 /** One Lua file each; a file's head tells its arguments and results. */
@@ -20,11 +20,7 @@ const scriptNames = [
 export type ScriptName = (typeof scriptNames)[number];
 
 /** Runs a script on the keys of one tenant, and of the API key of a request; or on that of a session. */
-export type RunScript = (
-  name: ScriptName,
-  owner: KeyOwner | SessionOwner,
-  args: readonly (string | number)[],
-) => Promise<unknown>;
+export type RunScript = (name: ScriptName, owner: ScriptOwner, args: ScriptArgs) => Promise<unknown>;
 
 /**
  * Loads the scripts, and again wherever one is missing: on a node that restarted or joined.
@@ -40,19 +36,20 @@ export async function loadScripts(client: RedisClient): Promise<RunScript> {
   } catch (error) {
     throw unavailable(error);
   }
+  const send = scriptSender(client);
   return async (name, owner, args) => {
     // Nothing queues up for a connection that isn't there.
     if (client.status !== 'ready') throw unavailable(new Error(`the connection is ${client.status}`));
-    const { text, sha } = scripts[name];
-    const keys = 'sessionId' in owner ? [sessionKey(owner)] : tenantKeys(owner);
+    const script = scripts[name];
     try {
-      return await client.evalsha(sha, keys.length, ...keys, ...args);
+      return await send(script, owner, args);
     } catch (error) {
       if (!isReply(error)) throw new ReplyLost(error);
       if (!error.message.startsWith('NOSCRIPT')) throw unavailable(error);
     }
     try {
-      return await client.eval(text, keys.length, ...keys, ...args);
+      const keys = keysOf(owner);
+      return await client.eval(script.text, keys.length, ...keys, ...args);
     } catch (error) {
       throw isReply(error) ? unavailable(error) : new ReplyLost(error);
     }
