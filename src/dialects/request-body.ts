@@ -80,7 +80,9 @@ export const isText: Check = (value) => (typeof value === 'string' ? null : 'mus
 
 /** The first member that its check finds fault with. */
 export function wrongMember(request: JsonObject, checks: Readonly<Record<string, Check>>): Refusal | null {
-  for (const [name, check] of Object.entries(checks)) {
+  for (const name in checks) {
+    const check = checks[name];
+    if (check === undefined) continue;
     const value = request[name];
     const fault = value === undefined || value === null ? null : check(value);
     if (fault !== null) return invalid(`"${name}" ${fault}.`, name);

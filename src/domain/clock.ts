@@ -27,12 +27,18 @@ export function sleep(timers: Timers, ms: number): Promise<void> {
 }
 
 /** Null when it takes longer than `waitMs`: it goes on all the same. */
-export async function within<T>(timers: Timers, work: Promise<T>, waitMs: number): Promise<T | null> {
-  const { promise, resolve } = Promise.withResolvers<null>();
-  const forget = timers.after(waitMs, () => resolve(null));
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    forget();
-  }
+export function within<T>(timers: Timers, work: Promise<T>, waitMs: number): Promise<T | null> {
+  return new Promise((resolve, reject) => {
+    const forget = timers.after(waitMs, () => resolve(null));
+    work.then(
+      (value) => {
+        forget();
+        resolve(value);
+      },
+      (error) => {
+        forget();
+        reject(error);
+      },
+    );
+  });
 }

@@ -187,11 +187,10 @@ function possibleRates(prices: PriceList, longest: number, serviceTier: string |
 export function holdRates(lists: readonly PriceList[], expected: Expected): HoldRates {
   const { inputTokens: estimate, units, serviceTier } = expected;
   const longest = estimate * (1 + estimateMarginShare);
-  const candidates = lists.flatMap((prices) => possibleRates(prices, longest, serviceTier));
+  const candidates: Rates[] = [];
+  for (const prices of lists) candidates.push(...possibleRates(prices, longest, serviceTier));
   let fixed = dearestRate(candidates, ['requests']) as bigint;
-  for (const [unit, count] of Object.entries(units)) {
-    fixed += BigInt(count ?? 0) * dearestRate(candidates, [unit]);
-  }
+  for (const unit in units) fixed += BigInt(units[unit] ?? 0) * dearestRate(candidates, [unit]);
   return {
     input: dearestRate(candidates, inputClasses),
     output: dearestRate(candidates, outputClasses),

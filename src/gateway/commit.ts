@@ -114,7 +114,8 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
 
   function track<T>(settlement: Promise<T>): Promise<T> {
     running.add(settlement);
-    settlement.finally(() => running.delete(settlement)).catch(() => undefined);
+    const end = () => running.delete(settlement);
+    settlement.then(end, end);
     return settlement;
   }
 
@@ -149,7 +150,8 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
     const tokens = inputTokens(usage) + outputTokens(usage);
     const commits = () => ledger.commitPending(close);
     const written = untilDone('committing to the ledger', traceId, commits, commitPauseMs);
-    const answer = await overdue.watch(close.tenantId, written);
+    overdue.watch(close.tenantId, written);
+    const answer = await written;
     switch (answer.kind) {
       case 'committed': {
         await tellHotState('projecting a commit', traceId, () =>
@@ -204,13 +206,12 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
     return { wasThere: kind !== 'voided' };
   }
 
-  async function only<T>(id: TransactionId, settlement: () => Promise<T>): Promise<T> {
+  function only<T>(id: TransactionId, settlement: () => Promise<T>): Promise<T> {
     settling.add(id);
-    try {
-      return await settlement();
-    } finally {
-      settling.delete(id);
-    }
+    const settled = settlement();
+    const end = () => settling.delete(id);
+    settled.then(end, end);
+    return settled;
   }
 
   return {

@@ -56,7 +56,7 @@ const keptFromUpstream = new Set([
  * More of these: where the client is, what is ours, and what would choose a service tier of Vertex that
  * neither the body nor the hold shows.
  */
-const foreignPrefixes = ['x-forwarded-', 'x-billing-', 'x-vertex-ai-llm-'];
+const foreignPrefix = /^x-(forwarded|billing|vertex-ai-llm)-/;
 
 /** Of the provider's headers, what no client may see: our account there, and what is ours to set. */
 const keptFromClient = new Set([
@@ -76,14 +76,16 @@ const keptFromClient = new Set([
 ]);
 
 /** The provider's limits of our account, and names that are ours alone. */
-const ownPrefixes = ['x-ratelimit-', 'anthropic-ratelimit-', 'x-billing-'];
+const ownPrefix = /^(x-ratelimit|anthropic-ratelimit|x-billing)-/;
 
 type IncomingHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+const noNames: ReadonlySet<string> = new Set();
 
 /** Names that the sender itself declares to be hop-by-hop (RFC 9110, section 7.6.1). */
 function connectionNames(headers: IncomingHeaders): ReadonlySet<string> {
   const value = headers.connection;
-  if (value === undefined) return new Set();
+  if (value === undefined) return noNames;
   return new Set(
     String(value)
       .toLowerCase()
@@ -99,28 +101,27 @@ export function headersForUpstream(
 ): Record<string, string> {
   const declared = connectionNames(headers);
   const kept: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value = headers[name];
     if (value === undefined || keptFromUpstream.has(name) || declared.has(name)) continue;
-    if (foreignPrefixes.some((prefix) => name.startsWith(prefix))) continue;
+    if (foreignPrefix.test(name)) continue;
     kept[name] = typeof value === 'string' ? value : value.join(', ');
   }
-  return {
-    ...kept,
-    // In any other format, or in parts, an answer couldn't be metered.
-    accept: 'application/json, text/event-stream',
-    'content-type': 'application/json',
-    'accept-encoding': 'identity',
-    ...authorization,
-  };
+  // In any other format, or in parts, an answer couldn't be metered.
+  kept.accept = 'application/json, text/event-stream';
+  kept['content-type'] = 'application/json';
+  kept['accept-encoding'] = 'identity';
+  return Object.assign(kept, authorization);
 }
 
 /** The provider's headers as a client may see them. */
 export function headersForClient(headers: IncomingHeaders): Record<string, string | string[]> {
   const declared = connectionNames(headers);
   const kept: Record<string, string | string[]> = {};
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value = headers[name];
     if (value === undefined || keptFromClient.has(name) || declared.has(name)) continue;
-    if (ownPrefixes.some((prefix) => name.startsWith(prefix))) continue;
+    if (ownPrefix.test(name)) continue;
     kept[name] = value;
   }
   return kept;

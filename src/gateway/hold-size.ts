@@ -89,7 +89,8 @@ export interface SizedRequest {
 export function holdSizer({ request, prices, otherPrices, terms }: SizedRequest, input: number): HoldSizer {
   const { choices, units, serviceTier } = request;
   const { rateMultiplierPpm } = terms;
-  const lists = [prices, ...otherPrices.flatMap((other) => other.prices ?? [])];
+  const lists = [prices];
+  for (const other of otherPrices) if (other.prices !== null) lists.push(other.prices);
   const dearest: HoldRates = holdRates(lists, { inputTokens: input, units, serviceTier });
   return {
     holdOf: (output) => worstCharge(input, output * choices, dearest, rateMultiplierPpm),

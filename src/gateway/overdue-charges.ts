@@ -20,19 +20,18 @@ export class OverdueCharges {
     return this.#charges.has(tenantId);
   }
 
-  /** As `charge` resolves or rejects. */
-  async watch<T>(tenantId: TenantId, charge: Promise<T>): Promise<T> {
+  /** Until `charge` resolves or rejects. */
+  watch(tenantId: TenantId, charge: Promise<unknown>): void {
     let isOverdue = false;
     const forget = this.#clock.after(overdueAfterMs, () => {
       isOverdue = true;
       this.#change(tenantId, 1);
     });
-    try {
-      return await charge;
-    } finally {
+    const end = () => {
       forget();
       if (isOverdue) this.#change(tenantId, -1);
-    }
+    };
+    charge.then(end, end);
   }
 
   #change(tenantId: TenantId, by: number): void {

@@ -122,11 +122,10 @@ export class Progress {
   /** What ties an answer to its request: the trace id, the transaction once it is durable; and what is left of its limits. */
   ownHeaders(): ResponseHeaders {
     const { traceId, transactionId } = this.#known;
-    return {
-      ...(traceId === null ? {} : { 'x-request-id': traceId }),
-      ...(transactionId === null ? {} : { 'x-billing-transaction-id': transactionId }),
-      ...this.#limitHeaders,
-    };
+    const headers: Record<string, string | string[]> = {};
+    if (traceId !== null) headers['x-request-id'] = traceId;
+    if (transactionId !== null) headers['x-billing-transaction-id'] = transactionId;
+    return Object.assign(headers, this.#limitHeaders);
   }
 
   summary(): RequestSummary {

@@ -155,7 +155,8 @@ function presentHeaders(
   const present: Record<string, string | string[]> = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value !== undefined) present[name] = value;
+    // Of this one, an assignment would make the values of others.
+    if (value !== undefined && name !== '__proto__') present[name] = value;
   }
   return present;
 }

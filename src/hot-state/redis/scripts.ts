@@ -61,13 +61,12 @@ export function timedScripts(
   run: RunScript,
   onRun: (name: ScriptName, durationMs: number) => void,
 ): RunScript {
-  return async (name, owner, args) => {
+  return (name, owner, args) => {
     const startedAtMs = performance.now();
-    try {
-      return await run(name, owner, args);
-    } finally {
-      onRun(name, performance.now() - startedAtMs);
-    }
+    const ran = run(name, owner, args);
+    const end = () => onRun(name, performance.now() - startedAtMs);
+    ran.then(end, end);
+    return ran;
   };
 }
 
