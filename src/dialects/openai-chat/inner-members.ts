@@ -18,6 +18,7 @@ const mostValues = 10_000;
 
 /** The path of such a member inside a value, or of the value where it has too many to search; null where none is. */
 function evadingPath(root: unknown, rootPath: string): string | null {
+  if (typeof root !== 'object' || root === null) return null;
   const left: { readonly value: unknown; readonly path: string }[] = [{ value: root, path: rootPath }];
   let seen = 0;
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
