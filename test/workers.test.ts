@@ -116,7 +116,7 @@ describe('a gateway with two workers', () => {
     expect(serving.output().match(/Tollgate is ready/g)).toHaveLength(1);
     const answers = await Promise.all(Array.from({ length: 20 }, () => ask(serving)));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-    expect(serversOf(serving)).toHaveLength(2);
+    await expect.poll(() => serversOf(serving), soon).toHaveLength(2);
     expect(serversOf(serving)).not.toContain(serving.process.pid);
     const all = await settledTransactionsOf(serving, tenant.id);
     expect(all.filter(({ type }) => type === 'CHARGE')).toHaveLength(20);
