@@ -132,6 +132,8 @@ export type EventFate = 'relay' | 'keep' | 'close';
 /** Follows one stream, event by event. Reading it at any event gives what was used up to there. */
 export interface StreamMeter {
   take(event: SseEvent): EventFate;
+  /** As a follower tells it; without it, an event counts as all of its bytes. */
+  readonly generatedAtMost?: number;
   reading(): StreamReading;
 }
 
@@ -156,6 +158,11 @@ export interface StreamFollower {
   end(): readonly Buffer[];
   /** Whether the closing event was seen. */
   readonly closed: boolean;
+  /**
+   * Grows at least by the tokens that each event adds to what was generated, told without a reading. No token is
+   * less than a byte.
+   */
+  readonly generatedAtMost: number;
   reading(): StreamReading;
   /** What tells the client, behind the bytes that it has, that the stream can't be continued. */
   errorEnd(refusal: Refusal): Buffer;

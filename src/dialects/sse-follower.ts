@@ -22,6 +22,7 @@ class SseFollower implements StreamFollower {
   /** From the closing event on, until the commit is in. */
   readonly #heldBack: Buffer[] = [];
   #closed = false;
+  #takenBytes = 0;
 
   constructor(meter: StreamMeter, errorEvent: (refusal: Refusal) => Buffer) {
     this.#meter = meter;
@@ -30,6 +31,10 @@ class SseFollower implements StreamFollower {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  get generatedAtMost(): number {
+    return this.#meter.generatedAtMost ?? this.#takenBytes;
   }
 
   push(chunk: Buffer): readonly Buffer[] {
@@ -55,6 +60,7 @@ class SseFollower implements StreamFollower {
 
   #take(event: SseEvent, passed: Buffer[]): void {
     const fate = this.#meter.take(event);
+    this.#takenBytes += event.raw.length;
     if (fate === 'close') this.#closed = true;
     if (fate !== 'keep') append(this.#closed ? this.#heldBack : passed, event.raw);
   }

@@ -5,7 +5,6 @@ import { streamContext } from '../../test/support/pipeline.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
 import { charge } from '../domain/charge.ts';
 import { systemClock } from '../domain/clock.ts';
-import { refusal } from '../domain/errors.ts';
 import { nano, type Rate } from '../domain/money.ts';
 import { certainPart } from '../tokenizer/cut-off.ts';
 import type { Counted, Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -18,7 +17,7 @@ import { createStreamCover } from './stream-cover.ts';
 
 const { request } = streamContext();
 const perToken = (price: bigint) => (price * 1_000_000n) as Rate;
-const prices = { rates: { input: perToken(1n), output: perToken(3n), reasoning: perToken(5n) } };
+const prices = { rates: { input: perToken(1n), output: perToken(5n), reasoning: perToken(5n) } };
 
 function countOf({ countable, isCutOff }: Counted): number {
   const { texts, overhead } = isCutOff ? certainPart(countable) : countable;
@@ -37,17 +36,31 @@ function chargeOf(sent: Buffer): bigint {
   return charge({ usage: usageSoFar(reading, counted).usage }, prices, 1_000_000n).amount;
 }
 
-/** Nobody gives more than is held. */
-function holdOf(heldAmount: bigint): GrowingHold {
+const stepAmount = nano(512n * 5n);
+
+interface Money {
+  readonly held: bigint;
+  /** What there is at most. */
+  readonly balance: bigint;
+  readonly mayOverdraw: boolean;
+}
+
+/** The hold grows as far as there is money. */
+function holdOf({ held, balance, mayOverdraw }: Money): GrowingHold {
+  let now = held;
   return new GrowingHold({
-    heldAmount: nano(heldAmount),
+    heldAmount: nano(held),
     growth: {
-      mayOverdraw: false,
+      mayOverdraw,
       isUnbounded: false,
-      worstAmount: nano(heldAmount),
-      stepAmount: nano(512n * 5n),
+      worstAmount: nano(held < balance ? 100_000n : held),
+      stepAmount,
     },
-    extend: async () => refusal('QUOTA_BALANCE_EXCEEDED', ''),
+    extend: async (holdAmount) => {
+      if (holdAmount > balance) return { kind: 'denied', limit: 'balance', available: nano(balance - now) };
+      now = holdAmount;
+      return { kind: 'extended', available: nano(balance - now) };
+    },
     refresh: async () => false,
     onFault: (error) => {
       throw error;
@@ -94,6 +107,7 @@ const word = fc.constantFrom(
   'believ',
   'able',
   '海',
+  '\u{13000}\u{13001}\u{13002}',
   '😊',
   '\n\n',
   ' "usage": ',
@@ -107,7 +121,8 @@ const usage = fc.record({
 const chunk = fc
   .record({
     content: fc.array(word, { maxLength: 8 }).map((words) => words.join('')),
-    usage: fc.option(usage),
+    // Most events tell none, and are passed on without a look.
+    usage: fc.oneof({ weight: 19, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: usage }),
   })
   .filter(({ content, usage }) => content !== '' || usage !== null)
   .map(({ content, ...rest }) => ({ choices: [{ index: 0, delta: { content } }], ...rest }));
@@ -115,16 +130,20 @@ const end = fc.constantFrom('\n\n', '\r\n\r\n');
 const stream = fc
   .array(
     fc.tuple(chunk, end).map(([data, blank]) => `data: ${JSON.stringify(data)}${blank}`),
-    { maxLength: 80 },
+    { maxLength: 120, size: 'max' },
   )
   .map((events) => Buffer.from(events.join('')));
-const sizes = fc.array(fc.integer({ min: 1, max: 900 }), { minLength: 1, maxLength: 20 });
+const sizes = fc.array(fc.integer({ min: 1, max: 6_000 }), { minLength: 1, maxLength: 20 });
+
+const money = fc
+  .record({ held: fc.bigInt(60n, 2_000n), more: fc.bigInt(0n, 1_000n), mayOverdraw: fc.boolean() })
+  .map(({ held, more, mayOverdraw }) => ({ held, balance: held + more, mayOverdraw }));
 
 it('nothing is sent that is not covered, and where it ends, what was sent is what is charged', async () => {
   let cut = 0;
   await fc.assert(
-    fc.asyncProperty(stream, sizes, fc.integer({ min: 60, max: 3000 }), async (bytes, pieces, held) => {
-      const { sent, ended } = await relay(bytes, pieces, holdOf(BigInt(held)));
+    fc.asyncProperty(stream, sizes, money, async (bytes, pieces, given) => {
+      const { sent, ended } = await relay(bytes, pieces, holdOf(given));
       if (ended === null) {
         expect(sent.equals(bytes)).toBe(true);
       } else {
@@ -135,19 +154,22 @@ it('nothing is sent that is not covered, and where it ends, what was sent is wha
         if (ended.delivered === null) expect(sent).toHaveLength(0);
         else expect(ended.delivered).toEqual(follower.reading());
       }
-      if (sent.length > 0) expect(chargeOf(sent)).toBeLessThanOrEqual(BigInt(held));
+      const most = given.balance + (given.mayOverdraw ? stepAmount : 0n);
+      if (sent.length > 0) expect(chargeOf(sent)).toBeLessThanOrEqual(most);
     }),
     { numRuns: 1000 },
   );
   expect(cut).toBeGreaterThan(100);
 });
 
+const only = (held: bigint): Money => ({ held, balance: held, mayOverdraw: false });
+
 it('an event that is cut right before its end does not pass for the little that was missing of it', async () => {
   // Hieroglyphs have about as many tokens as bytes.
   const content = Array.from({ length: 200 }, (_, index) => String.fromCodePoint(0x13000 + index)).join('');
   const bytes = Buffer.from(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);
   expect(chargeOf(bytes)).toBeGreaterThan(1500n);
-  const { sent, ended } = await relay(bytes, [bytes.length - 4, 4], holdOf(1500n));
+  const { sent, ended } = await relay(bytes, [bytes.length - 4, 4], holdOf(only(1500n)));
   expect(sent).toHaveLength(0);
   expect(ended).toMatchObject({ refused: { code: 'QUOTA_BALANCE_EXCEEDED' } });
 });

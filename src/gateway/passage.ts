@@ -1,7 +1,7 @@
 import type { StreamFollower, StreamReading } from '../dialects/dialect.ts';
 import type { Refusal } from '../domain/errors.ts';
 import type { Outcome } from '../domain/transaction.ts';
-import type { StreamCover } from './stream-cover.ts';
+import type { Followed, StreamCover } from './stream-cover.ts';
 import { wholeEvents } from './whole-events.ts';
 
 export interface PassageOptions {
@@ -11,7 +11,8 @@ export interface PassageOptions {
   readonly cancelled: Promise<void>;
   /** Null while anything may be delivered at all, as it nearly always may; otherwise to be waited for. */
   readonly mayDeliver: () => Promise<Refusal | null> | null;
-  send(bytes: readonly Buffer[]): Promise<void>;
+  /** Null where more may be sent at once; otherwise to be waited for. */
+  send(bytes: readonly Buffer[]): Promise<void> | null;
 }
 
 /** A stream that has to end though upstream has more. */
@@ -24,7 +25,7 @@ export interface EndedHere {
 }
 
 /** Passes a stream on event by event, and none that isn't covered. */
-export class Passage {
+export class Passage implements Followed {
   readonly #options: PassageOptions;
   /** Of all that was taken; null where something was taken since it was read. */
   #reading: StreamReading | null = null;
@@ -34,42 +35,67 @@ export class Passage {
     this.#options = options;
   }
 
-  /** @returns null when all of it was sent */
-  async pass(chunk: Buffer): Promise<EndedHere | null> {
-    const { follower, cover, mayDeliver, send } = this.#options;
+  get generatedAtMost(): number {
+    return this.#options.follower.generatedAtMost;
+  }
+
+  reading(): StreamReading {
+    this.#reading ??= this.#options.follower.reading();
+    return this.#reading;
+  }
+
+  /** @returns null when all of it was sent, without a promise where there was nothing to wait for */
+  pass(chunk: Buffer): Promise<EndedHere | null> | null {
+    const { cover, mayDeliver, send } = this.#options;
     const waiting = mayDeliver();
+    if (waiting !== null || !cover.isCertain(chunk, this)) return this.#passByEvent(chunk, waiting);
+    const passed = this.#take(chunk);
+    cover.took(chunk, this);
+    const sending = send(passed);
+    return sending === null ? null : sending.then(() => null);
+  }
+
+  async #passByEvent(chunk: Buffer, waiting: Promise<Refusal | null> | null): Promise<EndedHere | null> {
+    const { cover, send } = this.#options;
     const refused = waiting === null ? null : await waiting;
     if (refused !== null) return { delivered: this.#delivered(), refused, outcome: 'gateway_died' };
     const batch: Buffer[] = [];
     for (const bytes of wholeEvents(chunk)) {
-      if (cover.passes(bytes)) {
-        this.#reading = null;
-        batch.push(...follower.push(bytes));
-      } else {
-        // Read now: once the event is taken, no reading tells what there was before.
-        const delivered = this.#delivered();
-        const passed = follower.push(bytes);
-        this.#reading = follower.reading();
-        const ended = await this.#decide(delivered, batch);
+      const isCertain = cover.isCertain(bytes, this);
+      // Read now: once the event is taken, no reading tells what there was before.
+      const delivered = isCertain ? null : this.#delivered();
+      const passed = this.#take(bytes);
+      if (isCertain) cover.took(bytes, this);
+      else {
+        const decision = cover.decide(bytes, this, delivered);
+        const ended = decision === null ? null : await this.#decided(decision, delivered, batch);
         if (ended !== null) return ended;
-        batch.push(...passed);
       }
-      this.#hasTaken = true;
+      batch.push(...passed);
     }
     await send(batch);
     return null;
   }
 
+  #take(bytes: Buffer): readonly Buffer[] {
+    this.#reading = null;
+    const passed = this.#options.follower.push(bytes);
+    this.#hasTaken = true;
+    return passed;
+  }
+
   /** Of all that was taken so far; null where that is nothing. */
   #delivered(): StreamReading | null {
-    return this.#hasTaken ? (this.#reading ?? this.#options.follower.reading()) : null;
+    return this.#hasTaken ? this.reading() : null;
   }
 
   /** What is covered doesn't wait for what is not. */
-  async #decide(delivered: StreamReading | null, batch: Buffer[]): Promise<EndedHere | null> {
-    const { follower, cover, cancelled, send } = this.#options;
-    const decision = cover.look(this.#reading ?? follower.reading());
-    if (decision === null) return null;
+  async #decided(
+    decision: Promise<Refusal | null>,
+    delivered: StreamReading | null,
+    batch: Buffer[],
+  ): Promise<EndedHere | null> {
+    const { cancelled, send } = this.#options;
     await send(batch.splice(0));
     const refused = await Promise.race([decision, cancelled.then((): undefined => undefined)]);
     if (refused === null) return null;

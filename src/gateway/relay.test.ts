@@ -10,7 +10,7 @@ const done = 'data: [DONE]\n\n';
 const finished = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n';
 
 const mayDeliver = () => null;
-const coversAll = { passes: () => true, look: () => null };
+const coversAll = { isCertain: () => true, took: () => undefined, decide: () => null };
 
 /** Relays what `body` brings; the client is told to be gone by the body where a test says so. */
 async function relay(body: (client: RecordedClient) => AsyncIterable<string>) {

@@ -50,8 +50,8 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
   const { response, follower, cover, client, signal, clock, mayDeliver, onSent, start } = relaying;
   let started = false;
   const cancelled = aborted(signal);
-  const send = async (bytes: readonly Buffer[]) => {
-    if (bytes.length === 0 || client.gone.aborted) return;
+  const send = (bytes: readonly Buffer[]) => {
+    if (bytes.length === 0 || client.gone.aborted) return null;
     if (!started) start();
     started = true;
     const written = client.write(
@@ -59,12 +59,14 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
     );
     onSent?.();
     // Not reading on is what slows upstream down to the client's pace.
-    if (!written) await Promise.race([client.drained(), cancelled]);
+    return written ? null : Promise.race([client.drained(), cancelled]);
   };
   const passage = new Passage({ follower, cover, cancelled, mayDeliver, send });
+  const body = untilClosed(response.body, follower, clock);
   try {
-    for await (const chunk of untilClosed(response.body, follower, clock)) {
-      const ended = await passage.pass(chunk);
+    for (let next = await body.next(); next.done !== true; next = await body.next()) {
+      const passing = passage.pass(next.value);
+      const ended = passing === null ? null : await passing;
       if (ended === null) continue;
       return {
         outcome: client.gone.aborted ? 'client_gone' : ended.outcome,
@@ -96,6 +98,8 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
       ended: null,
       fault,
     };
+  } finally {
+    body.letGo();
   }
 }
 
@@ -128,36 +132,38 @@ function aborted(signal: Cancellation): Promise<void> {
   return promise;
 }
 
-/** The body, but for an upstream that keeps it open, or goes on sending, after its closing event. */
-async function* untilClosed(
-  body: AsyncIterable<Buffer>,
-  follower: StreamFollower,
-  clock: Timers,
-): AsyncGenerator<Buffer, void, undefined> {
-  const iterator = body[Symbol.asyncIterator]();
-  let closing: Promise<null> | null = null;
-  let trailingBytes = 0;
-  try {
-    for (;;) {
-      if (follower.closed) closing ??= sleep(clock, closingGraceMs).then(() => null);
-      const next = await (closing === null ? iterator.next() : beforeGrace(iterator.next(), closing));
-      if (next === null || next.done === true) return;
-      if (closing !== null) trailingBytes += next.value.length;
-      if (trailingBytes > maxTrailingBytes) return;
-      yield next.value;
-    }
-  } finally {
-    // Not awaited: a body that is stuck may never confirm that it was let go.
-    iterator.return?.().catch(() => undefined);
-  }
+interface Body {
+  next(): Promise<IteratorResult<Buffer, undefined>>;
+  letGo(): void;
 }
 
-async function beforeGrace<T>(next: Promise<T>, closing: Promise<null>): Promise<T | null> {
+const over = { done: true, value: undefined } as const;
+
+/** The body, but for an upstream that keeps it open, or goes on sending, after its closing event. */
+function untilClosed(body: AsyncIterable<Buffer>, follower: StreamFollower, clock: Timers): Body {
+  const iterator = body[Symbol.asyncIterator]();
+  let closing: Promise<typeof over> | null = null;
+  let trailingBytes = 0;
+  const trailing = async () => {
+    closing ??= sleep(clock, closingGraceMs).then(() => over);
+    const next = await beforeGrace(iterator.next(), closing);
+    if (next.done !== true) trailingBytes += next.value.length;
+    return trailingBytes > maxTrailingBytes ? over : next;
+  };
+  return {
+    // Each event comes this way: a generator around it would cost several promises.
+    next: () => (follower.closed ? trailing() : iterator.next()),
+    // Not awaited: a body that is stuck may never confirm that it was let go.
+    letGo: () => void iterator.return?.().catch(() => undefined),
+  };
+}
+
+async function beforeGrace<T>(next: Promise<T>, closing: Promise<typeof over>): Promise<T | typeof over> {
   try {
     return await Promise.race([next, closing]);
   } catch {
     // The answer was complete before the connection broke.
-    return null;
+    return over;
   }
 }
 

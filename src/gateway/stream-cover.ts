@@ -1,7 +1,7 @@
-import type { DialectRequest, StreamReading } from '../dialects/dialect.ts';
+import type { DialectRequest, StreamFollower, StreamReading } from '../dialects/dialect.ts';
 import { charge } from '../domain/charge.ts';
 import type { Refusal } from '../domain/errors.ts';
-import { type NanoUsd, nano } from '../domain/money.ts';
+import type { NanoUsd } from '../domain/money.ts';
 import type { PriceList } from '../domain/pricing.ts';
 import type { Usage } from '../domain/usage.ts';
 import type { Countable, Side, Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -11,15 +11,21 @@ import { usageSoFar } from './meter.ts';
 import { OutputBound } from './output-bound.ts';
 import { soundReading } from './sound-reading.ts';
 
+/** How far a stream was followed. */
+export type Followed = Pick<StreamFollower, 'generatedAtMost' | 'reading'>;
+
 /** Decides event by event whether a stream may go on. */
 export interface StreamCover {
-  /** Whether these bytes of upstream are certain to be covered, whatever is in them: then they need no look. */
-  passes(bytes: Buffer): boolean;
+  /** Whether these bytes, which are to be taken next, are certain to be covered, whatever is in them. */
+  isCertain(bytes: Buffer, followed: Followed): boolean;
+  /** They were taken and may be delivered; looks at what they come to where that is worth it. */
+  took(bytes: Buffer, followed: Followed): void;
   /**
-   * Whether all that was taken until now may be delivered. Null: at once, and so it is nearly always. Otherwise
-   * it is to be waited for, and a refusal is how the client is told that it ends here.
+   * Whether all that was taken until now, with these bytes as the last, may be delivered. Null: at once, and so it is
+   * nearly always. Otherwise it is to be waited for, and a refusal is how the client is told that it ends here.
+   * @param delivered what was taken before; null where that was nothing
    */
-  look(reading: StreamReading): Promise<Refusal | null> | null;
+  decide(bytes: Buffer, followed: Followed, delivered: StreamReading | null): Promise<Refusal | null> | null;
 }
 
 export interface StreamCoverOptions {
@@ -36,6 +42,9 @@ export interface StreamCoverOptions {
 /** Usage that is there: many providers send a null with each event, and the counts in the last. */
 const mayBeUsage = /usage(?:_?metadata)?"\s*:\s*(?!\s|null)/i;
 
+/** Without these letters there is none, and most events don't have them. */
+const usageMark = Buffer.from('sage');
+
 /** Of a mention that is cut in two. */
 const longestMention = 32;
 
@@ -51,8 +60,12 @@ class MeteredCover implements StreamCover {
   readonly #output: OutputBound;
   #inputTokens: number;
   #inputIsCounted = false;
-  /** No token is less than a byte: so many bytes may pass before the next look. */
-  #roomBytes = 0;
+  /** How much was generated at most when it was looked at last. */
+  #lookedAt = 0;
+  /** By so many tokens it may grow before the next look. */
+  #comfortableTokens = 0;
+  /** By so many tokens it may grow and is still certain to be covered. */
+  #coveredTokens = 0;
   /** Behind the last event that is known to be whole: they are in no reading yet. */
   #openBytes = 0;
   #lastText = '';
@@ -65,41 +78,74 @@ class MeteredCover implements StreamCover {
     this.#output = new OutputBound((texts) => this.#count('output', { texts, overhead: 0 }, false));
   }
 
-  passes(bytes: Buffer): boolean {
-    const isWhole = endsWithBlankLine(bytes);
-    const mayHaveUsage = this.#mayHaveUsage(bytes, isWhole);
-    this.#openBytes = isWhole ? 0 : this.#openBytes + bytes.length;
-    if (mayHaveUsage || bytes.length > this.#roomBytes) return false;
-    this.#roomBytes -= bytes.length;
-    return true;
+  isCertain(bytes: Buffer, { generatedAtMost }: Followed): boolean {
+    // No token is less than a byte.
+    const grown = generatedAtMost - this.#lookedAt + this.#openBytes + bytes.length;
+    return grown <= this.#coveredTokens && !this.#mayHaveUsage(bytes);
   }
 
-  look(read: StreamReading): Promise<Refusal | null> | null {
+  took(bytes: Buffer, followed: Followed): void {
+    this.#passBy(bytes);
+    if (followed.generatedAtMost - this.#lookedAt <= this.#comfortableTokens) return;
+    const reading = soundOf(followed);
+    const amount = this.#look(reading, followed.generatedAtMost);
+    if (amount > this.#options.hold.comfortableAmount) this.#follow(reading, amount);
+  }
+
+  decide(bytes: Buffer, followed: Followed): Promise<Refusal | null> | null {
     const { hold } = this.#options;
-    // What is told of counts that are none is for the bill to tell.
-    const reading = soundReading(read, () => undefined);
-    const { generated } = reading;
-    let amount = this.#amountOf(reading, this.#output.byLength(generated));
-    if (amount > hold.comfortableAmount) amount = this.#amountOf(reading, this.#output.byBytes(generated));
-    this.#roomBytes = this.#roomBehind(amount);
-    if (amount <= hold.comfortableAmount) return null;
-    if (amount > hold.coveredAmount) return this.#decide(reading);
-    if (this.#output.uncountedBytes(generated) >= leastCountedBytes) void this.#countBehind(reading);
-    else hold.follow(amount);
+    this.#passBy(bytes);
+    const reading = soundOf(followed);
+    const amount = this.#look(reading, followed.generatedAtMost);
+    if (amount > hold.coveredAmount) return this.#cover(reading, followed.generatedAtMost);
+    if (amount > hold.comfortableAmount) this.#follow(reading, amount);
     return null;
   }
 
+  /** @returns what it comes to at most */
+  #look(reading: StreamReading, generatedAtMost: number): NanoUsd {
+    const { generated } = reading;
+    let amount = this.#amountOf(reading, this.#output.byLength(generated));
+    if (amount > this.#options.hold.comfortableAmount) {
+      amount = this.#amountOf(reading, this.#output.byBytes(generated));
+    }
+    this.#lookedAtMost(amount, generatedAtMost);
+    return amount;
+  }
+
+  #lookedAtMost(amount: NanoUsd, generatedAtMost: number): void {
+    const { comfortableAmount, coveredAmount } = this.#options.hold;
+    this.#lookedAt = generatedAtMost;
+    this.#comfortableTokens = this.#tokensBetween(amount, comfortableAmount);
+    this.#coveredTokens = this.#tokensBetween(amount, coveredAmount);
+  }
+
+  #follow(reading: StreamReading, amount: NanoUsd): void {
+    if (this.#output.uncountedBytes(reading.generated) >= leastCountedBytes) void this.#countBehind(reading);
+    else this.#options.hold.follow(amount);
+  }
+
   /** Counts may begin in one piece and end in another. */
-  #mayHaveUsage(bytes: Buffer, isWhole: boolean): boolean {
-    const text = this.#lastText + bytes.toString('latin1');
-    const mayHaveUsage = this.#usageIsOpen || mayBeUsage.test(text);
-    this.#usageIsOpen = mayHaveUsage && !isWhole;
-    this.#lastText = isWhole ? '' : text.slice(-longestMention);
-    return mayHaveUsage;
+  #mayHaveUsage(bytes: Buffer): boolean {
+    if (this.#usageIsOpen) return true;
+    if (this.#lastText === '' && !bytes.includes(usageMark)) return false;
+    return mayBeUsage.test(this.#lastText + bytes.toString('latin1'));
+  }
+
+  #passBy(bytes: Buffer): void {
+    if (endsWithBlankLine(bytes)) {
+      this.#openBytes = 0;
+      this.#usageIsOpen = false;
+      this.#lastText = '';
+      return;
+    }
+    this.#openBytes += bytes.length;
+    this.#usageIsOpen = this.#mayHaveUsage(bytes);
+    this.#lastText = (this.#lastText + bytes.toString('latin1')).slice(-longestMention);
   }
 
   /** Stops the stream only by what it would be charged to the token if it were broken off here. */
-  async #decide(reading: StreamReading): Promise<Refusal | null> {
+  async #cover(reading: StreamReading, generatedAtMost: number): Promise<Refusal | null> {
     const { hold } = this.#options;
     if (this.#counting !== null) await this.#counting;
     await this.#countBehind(reading);
@@ -111,7 +157,7 @@ class MeteredCover implements StreamCover {
       amount = this.#amountOf(reading, exact === null ? bound : Math.min(exact, bound));
     }
     const refused = await hold.cover(amount);
-    this.#roomBytes = this.#roomBehind(amount);
+    this.#lookedAtMost(amount, generatedAtMost);
     return refused;
   }
 
@@ -172,19 +218,27 @@ class MeteredCover implements StreamCover {
     return charge(used, prices, multiplierPpm).amount;
   }
 
-  #roomBehind(amount: NanoUsd): number {
-    const { comfortableAmount, stepAmount } = this.#options.hold;
-    const left = nano(comfortableAmount - amount - 1n);
+  /** So many tokens more, however dear they are, and it is less than that. */
+  #tokensBetween(amount: NanoUsd, bound: NanoUsd): number {
+    const { stepAmount } = this.#options.hold;
+    const left = bound - amount - 1n;
     if (left <= 0n) return 0;
     if (stepAmount === 0n) return Number.MAX_SAFE_INTEGER;
     const tokens = (left * BigInt(stepTokens)) / stepAmount;
-    const room = tokens > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(tokens);
-    return Math.max(0, room - this.#openBytes);
+    return tokens > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(tokens);
   }
 }
 
+/** What is told of counts that are none is for the bill to tell. */
+function soundOf(followed: Followed): StreamReading {
+  return soundReading(followed.reading(), () => undefined);
+}
+
+const lf = 0x0a;
+const cr = 0x0d;
+
 /** As server-sent events end. Of other streams no end is known, and they are looked at more often. */
 function endsWithBlankLine(bytes: Buffer): boolean {
-  const end = bytes.subarray(-3).toString('latin1');
-  return end.endsWith('\n\n') || end === '\n\r\n';
+  if (bytes.at(-1) !== lf) return false;
+  return bytes.at(-2) === lf || (bytes.at(-2) === cr && bytes.at(-3) === lf);
 }

@@ -27,10 +27,10 @@ export class StreamDelivery {
   readonly #counter: DeliveredCounter;
   /** What was taken last waits to be covered, and isn't delivered yet. */
   #isDeciding = false;
-  /** What was taken before that, when it was looked at. */
+  /** What was taken before that. */
   #covered: StreamReading | null = null;
-  /** May be delivered; a client that doesn't read has not been sent it yet. */
-  #decided: StreamReading | null = null;
+  /** It may be delivered; a client that doesn't read has not been sent it yet. */
+  #isDecided = false;
   #isClosed = false;
   #isOver = false;
   #unfollow: () => void = () => {};
@@ -42,11 +42,12 @@ export class StreamDelivery {
   }
 
   readonly cover: StreamCover = {
-    passes: (bytes) => {
+    isCertain: (bytes, followed) => {
       this.#goOn();
-      return this.#given.cover.passes(bytes);
+      return this.#given.cover.isCertain(bytes, followed);
     },
-    look: (reading) => this.#look(reading),
+    took: (bytes, followed) => this.#given.cover.took(bytes, followed),
+    decide: (...of) => this.#decide(...of),
   };
 
   /** Null where it may; a refusal where the process can't be sure any more that nobody else has closed it. */
@@ -83,9 +84,9 @@ export class StreamDelivery {
 
   /** The client was sent what was decided, and what comes next is looked at only then. */
   #goOn(): void {
-    if (this.#decided === null) return;
-    this.#covered = this.#decided;
-    this.#decided = null;
+    if (!this.#isDecided) return;
+    this.#covered = null;
+    this.#isDecided = false;
     this.#isDeciding = false;
   }
 
@@ -94,17 +95,15 @@ export class StreamDelivery {
     return (await this.#options.lease.renewed(owner, renewWithinMs)) ? null : lostTouch;
   }
 
-  #look(reading: StreamReading): Promise<Refusal | null> | null {
-    this.#goOn();
-    const decision = this.#given.cover.look(reading);
-    if (decision === null) {
-      this.#covered = reading;
-      return null;
-    }
+  #decide(...of: Parameters<StreamCover['decide']>): Promise<Refusal | null> | null {
+    const decision = this.#given.cover.decide(...of);
+    if (decision === null) return null;
+    const [, , delivered] = of;
+    this.#covered = delivered;
     this.#isDeciding = true;
     return decision.then((refused) => {
       // A refused event is never delivered, and what comes next closes the stream.
-      if (refused === null) this.#decided = reading;
+      this.#isDecided = refused === null;
       return refused;
     });
   }

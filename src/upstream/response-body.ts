@@ -27,6 +27,8 @@ export const maxBodyBytes = 256 * 1024 * 1024;
 /** So many are read at once, or one piece as it came. */
 const readBytes = 64 * 1024;
 
+const nothingToWaitFor = Promise.resolve();
+
 /**
  * The bytes of a response in the order in which they came. All that came before a break are read
  * before the break is: they were delivered, and they are charged.
@@ -73,16 +75,9 @@ export class ResponseBody implements AsyncIterableIterator<Buffer> {
     this.#wake?.();
   }
 
-  async next(): Promise<IteratorResult<Buffer, undefined>> {
-    for (;;) {
-      if (this.#chunks.length > 0) return { done: false, value: this.#take() };
-      if (this.#state.kind === 'broken') throw this.#state.error;
-      if (this.#state.kind === 'ended') return { done: true, value: undefined };
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = null;
-    }
+  next(): Promise<IteratorResult<Buffer, undefined>> {
+    const comes = this.#chunks.length === 0 && this.#state.kind === 'open' ? this.#woken() : nothingToWaitFor;
+    return comes.then(() => this.#next());
   }
 
   /** Whoever stops reading lets go of the connection. */
@@ -97,6 +92,20 @@ export class ResponseBody implements AsyncIterableIterator<Buffer> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  /** Once something came: all that comes before the reader is at it again is read at once. */
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #next(): IteratorResult<Buffer, undefined> {
+    this.#wake = null;
+    if (this.#chunks.length > 0) return { done: false, value: this.#take() };
+    if (this.#state.kind === 'broken') throw this.#state.error;
+    return { done: true, value: undefined };
   }
 
   #take(): Buffer {

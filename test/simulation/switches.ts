@@ -191,6 +191,9 @@ function letsEverythingThrough(dialect: Dialect): Dialect {
         get closed() {
           return follower.closed;
         },
+        get generatedAtMost() {
+          return follower.generatedAtMost;
+        },
         reading: () => follower.reading(),
         errorEnd: (refusal) => follower.errorEnd(refusal),
       };

@@ -13,6 +13,7 @@ export class JsonArrayFollower implements StreamFollower {
   readonly #framer = new JsonArrayFramer();
   readonly #meter: AnswerMeter;
   #hasElements = false;
+  #takenBytes = 0;
 
   constructor(context: MeterContext) {
     this.#meter = new AnswerMeter(context);
@@ -22,7 +23,12 @@ export class JsonArrayFollower implements StreamFollower {
     return this.#framer.isClosed;
   }
 
+  get generatedAtMost(): number {
+    return this.#takenBytes;
+  }
+
   push(chunk: Buffer): readonly Buffer[] {
+    this.#takenBytes += chunk.length;
     const elements = this.#framer.push(chunk);
     for (const { json } of elements) this.#meter.take(parseJson(json));
     if (elements.length > 0) this.#hasElements = true;

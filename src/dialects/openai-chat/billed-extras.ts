@@ -68,6 +68,11 @@ export class BilledExtras {
     }
   }
 
+  /** Of what was collected, whatever of it is billed. */
+  get count(): number {
+    return this.#tools.size + this.#images.size + (this.#searches ? 1 : 0);
+  }
+
   /** What the answer itself shows, whatever a usage would say of it. */
   seen(): Usage {
     const images = this.#images.size;

@@ -52,10 +52,19 @@ export class ChatChoices implements Choices {
     return this.#text.add(index, message);
   }
 
+  textBytes(choice: JsonObject): number | null {
+    const message = asObject(choice[this.#member]);
+    return message === null ? 0 : bytesOfTexts(message);
+  }
+
   generated(): Countable {
     const { texts, overhead } = this.#text.countable();
     const frame = texts.length === 0 ? 0 : frameTokens(this.#model);
     return { texts, overhead: overhead + frame };
+  }
+
+  get unitCount(): number {
+    return this.#extras.count;
   }
 
   units(): Usage {
@@ -66,4 +75,15 @@ export class ChatChoices implements Choices {
     const usage = usageFor(reported, this.#quirks, this.#text);
     return usage === null || reported === null ? null : this.#extras.addedTo(usage, reported);
   }
+}
+
+/** Whatever has members of its own, a call above all, comes with tokens around its texts. */
+function bytesOfTexts(message: JsonObject): number | null {
+  let bytes = 0;
+  for (const name in message) {
+    const value = message[name];
+    if (typeof value === 'string') bytes += Buffer.byteLength(value);
+    else if (typeof value === 'object' && value !== null) return null;
+  }
+  return bytes;
 }

@@ -37,8 +37,16 @@ export class CompletionChoices implements Choices {
     return this.#text.add(index, { content, reasoning, reasoning_content });
   }
 
+  textBytes(): null {
+    return null;
+  }
+
   generated(): Countable {
     return this.#text.countable();
+  }
+
+  get unitCount(): number {
+    return 0;
   }
 
   units(): Usage {

@@ -15,10 +15,14 @@ export interface Choices {
    * @returns whether the choice, or this piece of it, had anything that was generated
    */
   add(index: unknown, choice: JsonObject): boolean;
+  /** How many bytes of text this piece of a choice has at most; null where it may add more than that of a text. */
+  textBytes(choice: JsonObject): number | null;
   /** Everything that was generated so far. */
   generated(): Countable;
   /** Units beside tokens that the choices show. */
   units(): Usage;
+  /** Another number where `units` is another. */
+  readonly unitCount: number;
   /** Upstream's usage as it is billed; null where there is none, or none that can be true. */
   usageOf(reported: JsonObject | null): Usage | null;
 }
@@ -27,6 +31,8 @@ export interface TakenChoices {
   /** How many there were; null where the answer has no list of them. */
   readonly count: number | null;
   readonly hasContent: boolean;
+  /** Of all of them, as `Choices` tells it of one. */
+  readonly textBytes: number | null;
   /** Of the first choice; null where it doesn't say. */
   readonly finishReason: string | null;
 }
@@ -35,15 +41,21 @@ export interface TakenChoices {
 export function takeChoices(answer: JsonObject, choices: Choices): TakenChoices {
   const list = choices.open(answer);
   let hasContent = false;
+  let textBytes: number | null = 0;
   let finishReason: string | null = null;
   for (const [position, entry] of (list ?? []).entries()) {
     const choice = asObject(entry);
     if (choice === null) continue;
     const index = choice.index ?? position;
     if (choices.add(index, choice)) hasContent = true;
+    textBytes = addedOrNull(textBytes, choices.textBytes(choice));
     if (index === 0) finishReason = asText(choice.finish_reason) ?? finishReason;
   }
-  return { count: list?.length ?? null, hasContent, finishReason };
+  return { count: list?.length ?? null, hasContent, textBytes, finishReason };
+}
+
+function addedOrNull(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? null : a + b;
 }
 
 export type AnswerName = Pick<AnswerReading, 'responseId' | 'responseModel'>;

@@ -322,3 +322,33 @@ describe('any stream', () => {
     );
   });
 });
+
+describe('what an event adds at most', () => {
+  const call = { index: 0, function: { name: 'f', arguments: '{}' } };
+  const annotations = [{ type: 'url_citation' }];
+  const ofEvent = (event: object) => data(event).length;
+  const beyondAnyRoom = 1_000_000;
+
+  test.each([
+    ['a text is its bytes', [delta({ content: 'a' })], delta({ content: 'ä' }), 2],
+    ['a reasoning is its bytes', [delta({ content: 'a' })], delta({ content: '', reasoning: 'abc' }), 3],
+    ['the first text is all of its event', [], delta({ content: 'a' }), null],
+    ['a call is all of its event', [delta({ content: 'a' })], delta({ tool_calls: [call] }), null],
+    ['so is what follows one', [delta({ content: 'a' }), delta({ tool_calls: [call] })], finish(), null],
+    ['so is another model', [delta({ content: 'a' })], delta({ content: 'a' }, { model: 'gpt-5' }), null],
+    ['a search has no bound', [delta({ content: 'a' })], delta({ annotations }), beyondAnyRoom],
+    ['nor has a service tier', [delta({ content: 'a' })], { ...finish(), service_tier: 'x' }, beyondAnyRoom],
+  ] as const)('%s', (_, before, event, expected) => {
+    const metering = new ChunkMeter(new ChatChoices(quirksOf('openai'), 'delta'), false);
+    const framer = new SseFramer();
+    const take = (events: readonly object[]) => {
+      for (const one of framer.push(Buffer.from(events.map(data).join('')))) metering.take(one);
+    };
+    take(before);
+    const atMost = metering.generatedAtMost;
+    take([event]);
+    const added = metering.generatedAtMost - atMost;
+    if (expected === beyondAnyRoom) expect(added).toBeGreaterThan(beyondAnyRoom);
+    else expect(added).toBe(expected ?? ofEvent(event));
+  });
+});

@@ -6,12 +6,22 @@ import {
   type StreamReading,
 } from '../dialect.ts';
 import { asObject, type JsonObject, parseJson } from '../json.ts';
-import { type AnswerName, answerNameOf, type Choices, serviceTierOf, takeChoices } from './choices.ts';
+import {
+  type AnswerName,
+  answerNameOf,
+  type Choices,
+  serviceTierOf,
+  type TakenChoices,
+  takeChoices,
+} from './choices.ts';
 import { errorMessage } from './errors.ts';
 import { statedCost } from './stated-cost.ts';
 
 /** The end of a stream, as a value of `data`. */
 const done = '[DONE]';
+
+/** What may be priced in another way than by its tokens: no room is that large. */
+const beyondAnyRoom = 2 ** 32;
 
 /** The usage of a chunk. Groq repeats it under `x_groq`: the same counts, never to be added. */
 function usageOf(chunk: JsonObject): JsonObject | null {
@@ -33,6 +43,12 @@ export class ChunkMeter implements StreamMeter {
   #error: string | null = null;
   #begun = false;
   #serviceTier: string | null = null;
+  #generatedAtMost = 0;
+  /** Whether there was anything but text: tokens around it may then come with any chunk. */
+  #isMixed = false;
+  /** On which depends what the format adds around a text, once there is one. */
+  #frame: { readonly model: unknown } | null = null;
+  #unitCount = 0;
   /** As the first chunk that has one says. */
   #name: AnswerName | null = null;
 
@@ -42,6 +58,10 @@ export class ChunkMeter implements StreamMeter {
     this.#clientAsksUsage = clientAsksUsage;
   }
 
+  get generatedAtMost(): number {
+    return this.#generatedAtMost;
+  }
+
   take(event: SseEvent): EventFate {
     if (event.data === null) return 'relay';
     const chunk = asObject(parseJson(event.data));
@@ -49,11 +69,16 @@ export class ChunkMeter implements StreamMeter {
     const error = errorMessage(chunk.error) ?? (event.type === 'error' ? errorMessage(chunk) : null);
     if (error === null) this.#begun = true;
     else this.#error = error;
-    const { count, hasContent, finishReason } = takeChoices(chunk, this.#choices);
+    const taken = takeChoices(chunk, this.#choices);
+    const { count, hasContent, finishReason } = taken;
     this.#finishReason = finishReason ?? this.#finishReason;
     if (this.#name === null && chunk.id !== undefined) this.#name = answerNameOf(chunk);
     const usage = usageOf(chunk);
-    this.#serviceTier = serviceTierOf(chunk, usage) ?? this.#serviceTier;
+    const serviceTier = serviceTierOf(chunk, usage) ?? this.#serviceTier;
+    const isPricedAnew = serviceTier !== this.#serviceTier || this.#choices.unitCount !== this.#unitCount;
+    this.#serviceTier = serviceTier;
+    this.#unitCount = this.#choices.unitCount;
+    this.#generatedAtMost += isPricedAnew ? beyondAnyRoom : this.#growthOf(taken, chunk.model, event);
     if (usage !== null) this.#usage = usage;
     if (usage !== null || hasContent) this.#usageIsStale = usage === null;
     const isOnlyUsage = usage !== null && count === 0 && error === null;
@@ -82,6 +107,13 @@ export class ChunkMeter implements StreamMeter {
       reported: this.#usage,
       ...this.#name,
     };
+  }
+
+  #growthOf({ hasContent, textBytes }: TakenChoices, model: unknown, { raw }: SseEvent): number {
+    if (textBytes === null) this.#isMixed = true;
+    const isLikeBefore = this.#frame !== null && this.#frame.model === model;
+    if (hasContent && !isLikeBefore) this.#frame = { model };
+    return textBytes !== null && isLikeBefore && !this.#isMixed ? textBytes : raw.length;
   }
 
   /** `[DONE]`, an error in plain text, or junk: the client gets it as it came. */
