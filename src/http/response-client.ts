@@ -7,6 +7,7 @@ import type { Client, ResponseHead, ResponseHeaders } from '../gateway/request.t
 import { watchPace } from './pace.ts';
 import { statusOf } from './status.ts';
 import type { UnsentAnswers } from './unsent.ts';
+import { writeChunk } from './write-chunk.ts';
 
 /** Longer than any official client waits between its own retries. */
 const uselessAfterSeconds = 60;
@@ -56,6 +57,7 @@ export function responseClient(
   { stallMs, timers, unsent }: SendingOptions,
 ): Client {
   const gone = new Canceller();
+  let hasWritten = false;
   response.on('close', () => {
     if (response.writableFinished) return;
     gone.abort('the connection was closed');
@@ -81,13 +83,15 @@ export function responseClient(
   }
 
   async function drain(): Promise<void> {
-    if (gone.aborted || !response.writableNeedDrain) return;
+    // The response itself knows only of what it wrote.
+    const { socket } = response;
+    if (gone.aborted || socket === null || !socket.writableNeedDrain) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const isGone = () => resolve();
-    response.once('drain', resolve);
+    socket.once('drain', resolve);
     gone.addEventListener('abort', isGone, { once: true });
     await promise;
-    response.off('drain', resolve);
+    socket.off('drain', resolve);
     gone.removeEventListener('abort', isGone);
   }
 
@@ -121,9 +125,14 @@ export function responseClient(
       response.writeHead(status, { ...head.headers, ...headers });
       response.write(body);
     },
-    write: (bytes) => response.write(bytes),
+    write: (bytes) => {
+      const isFirst = !hasWritten;
+      hasWritten = true;
+      // The head waits for the first bytes.
+      return isFirst ? response.write(bytes) : writeChunk(response, bytes);
+    },
     drained: async () => {
-      if (gone.aborted || !response.writableNeedDrain) return;
+      if (gone.aborted || response.socket?.writableNeedDrain !== true) return;
       await drain().finally(expectProgress(response.writableLength + readAheadBytes));
     },
     end: (bytes) => void end(bytes ?? nothing),
