@@ -24,8 +24,11 @@ export interface CheckpointsOptions {
   readonly clock: Clock & Timers;
 }
 
-/** All that are due are looked at together, so that they share a statement. */
+/** All that are due are looked at together, so that they share a statement or a few. */
 const lookEveryMs = 500;
+/** So many in one go, and others' events may pass before the next ones. */
+const lookedAtOnce = 16;
+const pauseMs = 1;
 /** A stream that is over before needs none. */
 const firstAfterMs = 1_000;
 /** With the time until the next look, and that of writing it, it is 5 s. */
@@ -50,11 +53,18 @@ export function createCheckpoints(options: CheckpointsOptions): Checkpoints {
     if (isLooking || all.size === 0) return;
     isLooking = true;
     clock.after(lookEveryMs, () => {
-      isLooking = false;
       const nowMs = clock.monotonic();
-      for (const one of all) if (!one.isBusy && one.dueAtMs <= nowMs) void write(one, all, options);
-      lookLater();
+      writeSome([...all].filter(({ isBusy, dueAtMs }) => !isBusy && dueAtMs <= nowMs));
     });
+  };
+  const writeSome = (due: Followed[]) => {
+    for (const one of due.splice(0, lookedAtOnce)) if (all.has(one)) void write(one, all, options);
+    if (due.length > 0) {
+      clock.after(pauseMs, () => writeSome(due));
+      return;
+    }
+    isLooking = false;
+    lookLater();
   };
 
   return {

@@ -68,9 +68,11 @@ describe('the counting thread', () => {
   ])('one that %s fails what it was asked, and another takes its place', async (_, death) => {
     const script = `
       import { parentPort } from 'node:worker_threads';
-      parentPort.on('message', ({ id, texts }) => {
-        if (texts[0] === 'die') { ${death} }
-        else if (texts[0] !== 'wait') parentPort.postMessage({ id, tokens: 5 });
+      parentPort.on('message', (requests) => {
+        for (const { id, texts } of requests) {
+          if (texts[0] === 'die') { ${death} }
+          else if (texts[0] !== 'wait') parentPort.postMessage([{ id, tokens: 5 }]);
+        }
       });`;
     const mortal = createThreadedTokenizer({ workerUrl: scripted(script) });
     const ask = (text: string) => mortal.count('m', { texts: [text], overhead: 1 });
@@ -83,8 +85,8 @@ describe('the counting thread', () => {
   test('a failed count fails alone', async () => {
     const script = `
       import { parentPort } from 'node:worker_threads';
-      parentPort.on('message', ({ id, texts }) =>
-        parentPort.postMessage(texts[0] === 'bad' ? { id, error: 'no' } : { id, tokens: 1 }));`;
+      parentPort.on('message', (requests) => parentPort.postMessage(
+        requests.map(({ id, texts }) => texts[0] === 'bad' ? { id, error: 'no' } : { id, tokens: 1 })));`;
     const other = createThreadedTokenizer({ workerUrl: scripted(script) });
     const counts = ['good', 'bad'].map((text) => other.count('m', { texts: [text], overhead: 0 }));
     expect((await Promise.allSettled(counts)).map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);

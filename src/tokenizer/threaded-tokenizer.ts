@@ -40,6 +40,8 @@ class ThreadedTokenizer implements TextCounter {
   #waitingLength = 0;
   #worker: Worker | null = null;
   #nextId = 0;
+  /** What the thread is asked at the end of this turn of the loop: to wake it costs more than most counts. */
+  #unsent: CountRequest[] = [];
   #closed = false;
 
   constructor({ maxWaitingLength, workerUrl }: ThreadedTokenizerOptions) {
@@ -74,13 +76,22 @@ class ThreadedTokenizer implements TextCounter {
     this.#waitingLength += length;
     // Only a count that is awaited keeps the process alive.
     worker.ref();
-    worker.postMessage({ id, model, texts } satisfies CountRequest);
+    if (this.#unsent.length === 0) setImmediate(() => this.#sendAll());
+    this.#unsent.push({ id, model, texts });
     return promise;
+  }
+
+  #sendAll(): void {
+    const requests = this.#unsent;
+    this.#unsent = [];
+    if (requests.length > 0) this.#worker?.postMessage(requests);
   }
 
   #start(): Worker {
     const worker = new Worker(this.#workerUrl);
-    worker.on('message', (answer: CountAnswer) => this.#settle(answer));
+    worker.on('message', (answers: readonly CountAnswer[]) => {
+      for (const answer of answers) this.#settle(answer);
+    });
     worker.on('error', (cause) => this.#lose(worker, new Error('The counting thread has died', { cause })));
     worker.on('exit', () => this.#lose(worker, new Error('The counting thread has ended')));
     this.#worker = worker;
@@ -105,6 +116,7 @@ class ThreadedTokenizer implements TextCounter {
     const lost = [...this.#waiting.values()];
     this.#waiting.clear();
     this.#waitingLength = 0;
+    this.#unsent = [];
     for (const waiting of lost) waiting.reject(error);
   }
 }

@@ -53,4 +53,18 @@ async function count({ id, model, texts }: CountRequest): Promise<CountAnswer> {
   }
 }
 
-port.on('message', async (request: CountRequest) => port.postMessage(await count(request)));
+/** Answers go back together, as they were asked for; none waits longer than that for the others. */
+const longestWaitMs = 5;
+
+port.on('message', async (requests: readonly CountRequest[]) => {
+  let answers: CountAnswer[] = [];
+  let sinceMs = performance.now();
+  for (const request of requests) {
+    answers.push(await count(request));
+    if (performance.now() - sinceMs < longestWaitMs) continue;
+    port.postMessage(answers);
+    answers = [];
+    sinceMs = performance.now();
+  }
+  if (answers.length > 0) port.postMessage(answers);
+});
