@@ -24,10 +24,10 @@ export interface CheckpointsOptions {
   readonly clock: Clock & Timers;
 }
 
-/** All that are due are looked at together, so that they share a statement or a few. */
+/** All that are due are looked at together, so that they share a statement. */
 const lookEveryMs = 500;
-/** So many in one go, and others' events may pass before the next ones. */
-const lookedAtOnce = 16;
+/** So many are priced in one go: the events of others may pass before the next ones are. */
+const pricedAtOnce = 16;
 const pauseMs = 1;
 /** A stream that is over before needs none. */
 const firstAfterMs = 1_000;
@@ -54,15 +54,18 @@ export function createCheckpoints(options: CheckpointsOptions): Checkpoints {
     isLooking = true;
     clock.after(lookEveryMs, () => {
       const nowMs = clock.monotonic();
-      writeSome([...all].filter(({ isBusy, dueAtMs }) => !isBusy && dueAtMs <= nowMs));
+      const due = [...all].filter(({ isBusy, dueAtMs }) => !isBusy && dueAtMs <= nowMs);
+      writeInPieces(due, Promise.withResolvers());
     });
   };
-  const writeSome = (due: Followed[]) => {
-    for (const one of due.splice(0, lookedAtOnce)) if (all.has(one)) void write(one, all, options);
-    if (due.length > 0) {
-      clock.after(pauseMs, () => writeSome(due));
+  const writeInPieces = (due: Followed[], priced: PromiseWithResolvers<void>) => {
+    const piece = due.splice(0, pricedAtOnce);
+    for (const one of piece) if (all.has(one)) void write(one, priced.promise, all, options);
+    if (piece.length > 0) {
+      clock.after(pauseMs, () => writeInPieces(due, priced));
       return;
     }
+    priced.resolve();
     isLooking = false;
     lookLater();
   };
@@ -85,9 +88,13 @@ export function createCheckpoints(options: CheckpointsOptions): Checkpoints {
 
 const unchanged = { kind: 'checkpointed' } as const;
 
-/** One that fails is written with what has come until the next look. */
+/**
+ * One that fails is written with what has come until the next look.
+ * @param othersArePriced what is priced until then shares its statement
+ */
 async function write(
   one: Followed,
+  othersArePriced: Promise<void>,
   all: Set<Followed>,
   { ledger, observer, clock }: CheckpointsOptions,
 ): Promise<void> {
@@ -96,6 +103,7 @@ async function write(
   one.isBusy = true;
   try {
     const checkpoint = await stream.closing();
+    await othersArePriced;
     // What is being closed now needs none any more.
     if (checkpoint === null || !all.has(one)) return;
     const { amount } = checkpoint.closing;

@@ -21,8 +21,8 @@ export function writeChunk(response: ServerResponse, bytes: Buffer): boolean {
 function chunkOf(bytes: Buffer): Buffer {
   const size = `${bytes.length.toString(16)}\r\n`;
   const chunk = Buffer.allocUnsafe(size.length + bytes.length + crlfBytes);
-  chunk.latin1Write(size, 0, size.length);
+  chunk.write(size, 'latin1');
   bytes.copy(chunk, size.length);
-  chunk.latin1Write('\r\n', size.length + bytes.length, crlfBytes);
+  chunk.write('\r\n', size.length + bytes.length, 'latin1');
   return chunk;
 }
