@@ -57,7 +57,7 @@ export class SseFramer {
     this.#eventStart = 0;
     if (this.#crIsOpen || this.#skipsLf || chunk.includes(cr)) this.#scanMixed(chunk, events);
     else this.#scanLf(chunk, events);
-    this.#keep(chunk.subarray(this.#eventStart));
+    if (this.#eventStart < chunk.length) this.#keep(chunk.subarray(this.#eventStart));
     return events;
   }
 

@@ -239,6 +239,7 @@ const cr = 0x0d;
 
 /** As server-sent events end. Of other streams no end is known, and they are looked at more often. */
 function endsWithBlankLine(bytes: Buffer): boolean {
-  if (bytes.at(-1) !== lf) return false;
-  return bytes.at(-2) === lf || (bytes.at(-2) === cr && bytes.at(-3) === lf);
+  const last = bytes.length - 1;
+  if (bytes[last] !== lf) return false;
+  return bytes[last - 1] === lf || (bytes[last - 1] === cr && bytes[last - 2] === lf);
 }
