@@ -23,7 +23,8 @@ type Name = (typeof names)[number];
 const connections = [1, 32, 256] as const;
 /** Where the CPU of a request is compared: neither idle nor overrun. */
 const usualConnections = 32;
-const warmUpSeconds = 5;
+/** Until the engine has compiled what it will: before that, a good part of what a request takes is that. */
+const warmUpSeconds = 25;
 
 interface Measured extends Loaded {
   readonly connections: number;
