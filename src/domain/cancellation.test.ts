@@ -51,6 +51,22 @@ describe.each([
     expect(told).toEqual([]);
   });
 
+  test('tells the others too when one of them throws', () => {
+    const { cancellation, abort } = create();
+    const told: string[] = [];
+    const failed = new Error('failed');
+    const isOwn = cancellation instanceof Canceller;
+    if (isOwn) {
+      cancellation.addEventListener('abort', () => {
+        throw failed;
+      });
+    }
+    cancellation.addEventListener('abort', () => told.push('second'));
+    if (isOwn) expect(() => abort('why')).toThrow(failed);
+    else abort('why');
+    expect(told).toEqual(['second']);
+  });
+
   test('does not tell who is asked to leave while others are told', () => {
     const { cancellation, abort } = create();
     const told: string[] = [];

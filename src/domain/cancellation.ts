@@ -36,12 +36,21 @@ export class Canceller implements Cancellation {
     this.#listeners?.delete(listener);
   }
 
-  /** Tells all who listen; again it does nothing. */
+  /** Tells all who listen; again it does nothing. What a listener throws is thrown once all were told. */
   abort(reason: unknown): void {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
-    for (const listener of this.#listeners ?? []) listener();
+    const listeners = this.#listeners ?? [];
+    const thrown: unknown[] = [];
+    for (const listener of listeners) {
+      try {
+        listener();
+      } catch (error) {
+        thrown.push(error);
+      }
+    }
     this.#listeners = null;
+    if (thrown.length > 0) throw thrown[0];
   }
 }

@@ -29,6 +29,8 @@ const lookEveryMs = 500;
 /** So many are priced in one go: the events of others may pass before the next ones are. */
 const pricedAtOnce = 16;
 const pauseMs = 1;
+/** So many share a statement at the most: a price doesn't wait for those of thousands. */
+const writtenAtOnce = 512;
 /** A stream that is over before needs none. */
 const firstAfterMs = 1_000;
 /** With the time until the next look, and that of writing it, it is 5 s. */
@@ -55,17 +57,19 @@ export function createCheckpoints(options: CheckpointsOptions): Checkpoints {
     clock.after(lookEveryMs, () => {
       const nowMs = clock.monotonic();
       const due = [...all].filter(({ isBusy, dueAtMs }) => !isBusy && dueAtMs <= nowMs);
-      writeInPieces(due, Promise.withResolvers());
+      writeInPieces(due, 0, Promise.withResolvers());
     });
   };
-  const writeInPieces = (due: Followed[], priced: PromiseWithResolvers<void>) => {
-    const piece = due.splice(0, pricedAtOnce);
-    for (const one of piece) if (all.has(one)) void write(one, priced.promise, all, options);
-    if (piece.length > 0) {
-      clock.after(pauseMs, () => writeInPieces(due, priced));
+  const writeInPieces = (due: readonly Followed[], from: number, priced: PromiseWithResolvers<void>) => {
+    const to = from + pricedAtOnce;
+    for (const one of due.slice(from, to)) if (all.has(one)) void write(one, priced.promise, all, options);
+    const isOver = to >= due.length;
+    if (isOver || to % writtenAtOnce === 0) priced.resolve();
+    if (!isOver) {
+      const next = to % writtenAtOnce === 0 ? Promise.withResolvers<void>() : priced;
+      clock.after(pauseMs, () => writeInPieces(due, to, next));
       return;
     }
-    priced.resolve();
     isLooking = false;
     lookLater();
   };

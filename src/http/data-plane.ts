@@ -144,7 +144,8 @@ function boundRequests(server: FastifyInstance, places: Places, options: DataPla
       if (refused === null) done();
       else turnAway(reply, refused, dialectAt(request.url, options), options);
     };
-    if (decided instanceof Promise) decided.then(answer, done);
+    if (decided instanceof Promise)
+      decided.then(answer).catch((error) => (reply.sent ? undefined : done(error)));
     else answer(decided);
   });
   server.addHook('preParsing', (request, reply, payload, done) => {

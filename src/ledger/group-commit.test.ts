@@ -142,6 +142,17 @@ describe('a group commit', () => {
     await Promise.all(answers);
   });
 
+  it('has 64 tenants in a batch at the most, and of each as much as there is', async () => {
+    const { writer, batches } = recorder();
+    const group = new GroupCommit({ ...oneLane, maxBatch: 1_000, maxQueue: 1_000 });
+    const tenants = Array.from({ length: 100 }, (_, index) => `tenant-${index}`);
+    const items = tenants.flatMap((tenantId) =>
+      ['x', 'y'].map((name) => item(`${tenantId} ${name}`, tenantId)),
+    );
+    await Promise.all(items.map((one) => group.submit(writer, one)));
+    expect(batches.map(({ length }) => length)).toEqual([128, 72]);
+  });
+
   it('cuts batches at their bound', async () => {
     const { writer, batches } = recorder();
     const group = new GroupCommit({ ...oneLane, maxBatch: 2 });

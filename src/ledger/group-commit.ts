@@ -29,6 +29,12 @@ export interface GroupCommitOptions {
   readonly onBatch: ((batch: WrittenBatch) => void) | null;
 }
 
+/**
+ * Of so many tenants a batch is at the most: each one's row is locked while it is written, and what a statement does
+ * for it is done for each row of the batch.
+ */
+const mostTenants = 64;
+
 type Writer = BatchWriter<unknown, unknown>;
 
 interface Waiting {
@@ -167,7 +173,7 @@ class Lane {
   }
 
   async #writeNext(writer: Writer, queue: Waiting[]): Promise<void> {
-    const batch = queue.splice(0, this.#options.maxBatch);
+    const batch = this.#takeFrom(queue);
     this.#waiting -= batch.length;
     if (writer.refusedWhenFull) this.#refusable -= batch.length;
     const startedAtMs = this.#options.clock.monotonic();
@@ -177,6 +183,17 @@ class Lane {
     this.#ready.delete(writer);
     if (queue.length > 0) this.#ready.set(writer, queue);
     this.#tell(batch, { startedAtMs, written });
+  }
+
+  #takeFrom(queue: Waiting[]): readonly Waiting[] {
+    const tenants = new Set<TenantId>();
+    let size = 0;
+    for (const { writer, item } of queue) {
+      tenants.add(writer.tenantOf(item));
+      if (size === this.#options.maxBatch || tenants.size > mostTenants) break;
+      size++;
+    }
+    return queue.splice(0, size);
   }
 
   /** @returns how many were written; the others are told why they weren't. */

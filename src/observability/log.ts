@@ -16,13 +16,16 @@ class Batch implements DestinationStream {
   readonly [pino.symbols.needsMetadataGsym] = true;
   lastLevel = 0;
   readonly #write: (lines: string) => void;
+  readonly #sync: () => void;
   #lines: string[] = [];
   #length = 0;
   #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
 
-  constructor(write: (lines: string) => void) {
+  /** @param sync has the system take what was written */
+  constructor(write: (lines: string) => void, sync: () => void) {
     this.#write = write;
+    this.#sync = sync;
   }
 
   write(line: string): void {
@@ -43,6 +46,12 @@ class Batch implements DestinationStream {
     this.#write(lines);
   }
 
+  /** Pino asks for it behind a fatal line. */
+  flushSync(): void {
+    this.flush();
+    this.#sync();
+  }
+
   /** From now on every line is written at once. */
   close(): void {
     this.#isClosed = true;
@@ -53,7 +62,10 @@ class Batch implements DestinationStream {
 /** The log of this process, on its standard output: one JSON object a line. */
 export function openLog(level: string, undo: DisposableStack | AsyncDisposableStack): Logger {
   const output = pino.destination({ sync: false, maxLength: mostUnwrittenBytes });
-  const batch = new Batch((lines) => output.write(lines));
+  const batch = new Batch(
+    (lines) => output.write(lines),
+    () => output.flushSync(),
+  );
   const flush = () => batch.flush();
   // Before the output's own listener, which writes what it has been given.
   process.prependListener('exit', flush);

@@ -44,6 +44,19 @@ describe('counting', () => {
     else expect(tokens).toBe(expected);
   });
 
+  test('a short text does not wait for a long one that was asked for with it', async () => {
+    await count('warm');
+    const answered: string[] = [];
+    const asked = [
+      count('short').then(() => answered.push('short')),
+      count('a sentence of a long text. '.repeat(40_000)).then(() => answered.push('long')),
+    ];
+    await Promise.race(asked);
+    // Both in one piece would be settled in the same turn.
+    expect(answered).toEqual(['short']);
+    await Promise.all(asked);
+  });
+
   test('what is counted at once is answered each to its own', async () => {
     const texts = Array.from({ length: 50 }, (_, index) => ' word'.repeat(index + 1));
     expect(await Promise.all(texts.map((text) => count(text)))).toEqual(texts.map((_, index) => index + 1));

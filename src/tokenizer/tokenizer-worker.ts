@@ -53,18 +53,25 @@ async function count({ id, model, texts }: CountRequest): Promise<CountAnswer> {
   }
 }
 
-/** Answers go back together, as they were asked for; none waits longer than that for the others. */
-const longestWaitMs = 5;
+/** Answers go back together, as they were asked for: to wake who asked costs more than most counts. */
+const longestTogether = 4_000;
+
+const lengthOf = ({ texts }: CountRequest) => texts.reduce((sum, { length }) => sum + length, 0);
 
 port.on('message', async (requests: readonly CountRequest[]) => {
   let answers: CountAnswer[] = [];
-  let sinceMs = performance.now();
-  for (const request of requests) {
-    answers.push(await count(request));
-    if (performance.now() - sinceMs < longestWaitMs) continue;
-    port.postMessage(answers);
+  let counted = 0;
+  const answerAll = () => {
+    if (answers.length > 0) port.postMessage(answers);
     answers = [];
-    sinceMs = performance.now();
+    counted = 0;
+  };
+  for (const request of requests) {
+    const length = lengthOf(request);
+    // What is ready doesn't wait for a long text, which may take seconds.
+    if (counted + length > longestTogether) answerAll();
+    answers.push(await count(request));
+    counted += length;
   }
-  if (answers.length > 0) port.postMessage(answers);
+  answerAll();
 });

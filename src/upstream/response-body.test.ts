@@ -22,6 +22,16 @@ it('stops the connection while nobody reads, and goes on when it was read', asyn
   expect(did).toEqual(['pause', 'resume']);
 });
 
+it('has whoever asks twice at once wait for the second piece', async () => {
+  const body = new ResponseBody({ pause: () => {}, resume: () => {}, abort: () => {} });
+  const both = [body.next(), body.next()];
+  await Promise.resolve();
+  body.push(Buffer.from('a'));
+  expect((await both[0])?.value?.toString()).toBe('a');
+  body.push(Buffer.from('b'));
+  expect((await both[1])?.value?.toString()).toBe('b');
+});
+
 it('hands over a little at a time, however much has gathered, and all of it in order', async () => {
   const { body } = bodyOf();
   for (let piece = 0; piece < 20; piece++) body.push(Buffer.alloc(10_000, piece));

@@ -40,7 +40,7 @@ export class ResponseBody implements AsyncIterableIterator<Buffer> {
   #totalBytes = 0;
   #paused = false;
   #state: State = { kind: 'open' };
-  #wake: (() => void) | null = null;
+  #waking: PromiseWithResolvers<void> | null = null;
 
   constructor(flow: Flow) {
     this.#flow = flow;
@@ -60,23 +60,23 @@ export class ResponseBody implements AsyncIterableIterator<Buffer> {
       this.#paused = true;
       this.#flow.pause();
     }
-    this.#wake?.();
+    this.#waking?.resolve();
   }
 
   end(): void {
     if (this.#state.kind === 'open') this.#state = { kind: 'ended' };
-    this.#wake?.();
+    this.#waking?.resolve();
   }
 
   fail(reason: UpstreamBodyError['reason'], cause: unknown): void {
     if (this.#state.kind === 'open') {
       this.#state = { kind: 'broken', error: new UpstreamBodyError(reason, { cause }) };
     }
-    this.#wake?.();
+    this.#waking?.resolve();
   }
 
   next(): Promise<IteratorResult<Buffer, undefined>> {
-    const comes = this.#chunks.length === 0 && this.#state.kind === 'open' ? this.#woken() : nothingToWaitFor;
+    const comes = this.#hasNext ? nothingToWaitFor : this.#woken();
     return comes.then(() => this.#next());
   }
 
@@ -94,15 +94,20 @@ export class ResponseBody implements AsyncIterableIterator<Buffer> {
     return this;
   }
 
-  /** Once something came: all that comes before the reader is at it again is read at once. */
-  #woken(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
+  get #hasNext(): boolean {
+    return this.#chunks.length > 0 || this.#state.kind !== 'open';
   }
 
-  #next(): IteratorResult<Buffer, undefined> {
-    this.#wake = null;
+  /** Once something came: all that comes before the reader is at it again is read at once. */
+  #woken(): Promise<void> {
+    this.#waking ??= Promise.withResolvers();
+    return this.#waking.promise;
+  }
+
+  #next(): IteratorResult<Buffer, undefined> | Promise<IteratorResult<Buffer, undefined>> {
+    this.#waking = null;
+    // Whoever asked at the same time has it.
+    if (!this.#hasNext) return this.next();
     if (this.#chunks.length > 0) return { done: false, value: this.#take() };
     if (this.#state.kind === 'broken') throw this.#state.error;
     return { done: true, value: undefined };

@@ -32,11 +32,11 @@ export class CommandOrder {
   watch(driver: Driver, nameOf: (statement: string) => string): Driver {
     return {
       ...driver,
-      query: (statement, parameters) => {
+      queryByKeys: (statement, parameters) => {
         const [, ids] = parameters;
         const name = nameOf(statement);
         if (commands.includes(name) && Array.isArray(ids)) this.#sent(name as Command, ids.map(String));
-        return driver.query(statement, parameters);
+        return driver.queryByKeys(statement, parameters);
       },
     };
   }

@@ -47,6 +47,40 @@ const done = '[DONE]';
 const meter = (events: readonly unknown[], options?: Options) =>
   meterChunks([Buffer.from(events.map(data).join(''))], options);
 
+describe('what was generated at most', () => {
+  const growths = (events: readonly unknown[]) => {
+    const framer = new SseFramer();
+    const chunks = new ChunkMeter(new ChatChoices(quirksOf('openai'), 'delta'), true);
+    return events.map((event) => {
+      const before = chunks.generatedAtMost;
+      for (const one of framer.push(Buffer.from(data(event)))) chunks.take(one);
+      return chunks.generatedAtMost - before;
+    });
+  };
+  const text = delta({ content: 'four' });
+  const [plain, beyond] = [4, 2 ** 32];
+
+  test('is the text where there was text before', () => {
+    expect(growths([text, text, text]).slice(1)).toEqual([plain, plain]);
+  });
+
+  test('is beyond any room where text takes a usage back, of the output or at the end of the prompt as well', () => {
+    const opening = delta({ role: 'assistant', content: '' }, usage(0, 0));
+    expect(growths([opening, text, text, finish()]).slice(1)).toEqual([beyond, plain, beyond]);
+    expect(growths([text, delta({ content: 'four' }, usage(9, 1)), text]).at(-1)).toBe(beyond);
+  });
+
+  test('has what comes around a text once more where the model is another', () => {
+    const [, other, again] = growths([
+      delta({ content: 'four' }, { model: 'gpt-5' }),
+      delta({}, { model: 'x' }),
+      delta({ content: 'four' }, { model: 'gpt-5' }),
+    ]);
+    expect(other).toBeGreaterThan(20);
+    expect(again).toBeGreaterThan(20);
+  });
+});
+
 describe('what becomes of each event', () => {
   const events = [delta({ content: 'Hi' }), finish(), onlyUsage(9, 1), done];
 

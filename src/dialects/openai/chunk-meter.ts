@@ -46,8 +46,9 @@ export class ChunkMeter implements StreamMeter {
   #generatedAtMost = 0;
   /** Whether there was anything but text: tokens around it may then come with any chunk. */
   #isMixed = false;
-  /** On which depends what the format adds around a text, once there is one. */
-  #frame: { readonly model: unknown } | null = null;
+  /** On the model, as the last chunk says, depends what the format adds around a text, once there is one. */
+  #model: unknown;
+  #hasText = false;
   #unitCount = 0;
   /** As the first chunk that has one says. */
   #name: AnswerName | null = null;
@@ -66,6 +67,7 @@ export class ChunkMeter implements StreamMeter {
     if (event.data === null) return 'relay';
     const chunk = asObject(parseJson(event.data));
     if (chunk === null) return this.#takeUnparsed(event.type, event.data);
+    const before = this.#usageStanding;
     const error = errorMessage(chunk.error) ?? (event.type === 'error' ? errorMessage(chunk) : null);
     if (error === null) this.#begun = true;
     else this.#error = error;
@@ -74,13 +76,12 @@ export class ChunkMeter implements StreamMeter {
     this.#finishReason = finishReason ?? this.#finishReason;
     if (this.#name === null && chunk.id !== undefined) this.#name = answerNameOf(chunk);
     const usage = usageOf(chunk);
-    const serviceTier = serviceTierOf(chunk, usage) ?? this.#serviceTier;
-    const isPricedAnew = serviceTier !== this.#serviceTier || this.#choices.unitCount !== this.#unitCount;
-    this.#serviceTier = serviceTier;
-    this.#unitCount = this.#choices.unitCount;
-    this.#generatedAtMost += isPricedAnew ? beyondAnyRoom : this.#growthOf(taken, chunk.model, event);
-    if (usage !== null) this.#usage = usage;
-    if (usage !== null || hasContent) this.#usageIsStale = usage === null;
+    this.#takeUsage(usage, hasContent);
+    const isTakenBack = this.#usage !== null && this.#usageStanding < before;
+    const isPricedAnew = this.#takePricing(chunk, usage);
+    const growth = this.#growthOf(taken, chunk.model, event);
+    // A usage that doesn't say all any more leaves it to our own counts what the prompt comes to as well.
+    this.#generatedAtMost += isPricedAnew || isTakenBack ? beyondAnyRoom : growth;
     const isOnlyUsage = usage !== null && count === 0 && error === null;
     if (isOnlyUsage) this.#usageCameAlone = true;
     return isOnlyUsage && !this.#clientAsksUsage ? 'keep' : 'relay';
@@ -91,8 +92,7 @@ export class ChunkMeter implements StreamMeter {
    * answer has ended it is the wrong account of the output, and none is better.
    */
   reading(): StreamReading {
-    const isWrong = this.#usageIsStale && (this.#closed || this.#finishReason !== null);
-    const usage = isWrong ? null : this.#usage;
+    const usage = this.#usageStanding === 0 ? null : this.#usage;
     return {
       ...nothingSaid,
       begun: this.#begun,
@@ -109,10 +109,32 @@ export class ChunkMeter implements StreamMeter {
     };
   }
 
+  #takeUsage(usage: JsonObject | null, hasContent: boolean): void {
+    if (usage !== null) this.#usage = usage;
+    if (usage !== null || hasContent) this.#usageIsStale = usage === null;
+  }
+
+  /** Whether what was generated may cost another price, or something beside its tokens, from now on. */
+  #takePricing(chunk: JsonObject, usage: JsonObject | null): boolean {
+    const serviceTier = serviceTierOf(chunk, usage) ?? this.#serviceTier;
+    const { unitCount } = this.#choices;
+    const isAnew = serviceTier !== this.#serviceTier || unitCount !== this.#unitCount;
+    this.#serviceTier = serviceTier;
+    this.#unitCount = unitCount;
+    return isAnew;
+  }
+
+  /** How much of the truth the usage is: all (2), of the input alone (1), or nothing any more (0). */
+  get #usageStanding(): number {
+    if (!this.#usageIsStale) return 2;
+    return this.#closed || this.#finishReason !== null ? 0 : 1;
+  }
+
   #growthOf({ hasContent, textBytes }: TakenChoices, model: unknown, { raw }: SseEvent): number {
     if (textBytes === null) this.#isMixed = true;
-    const isLikeBefore = this.#frame !== null && this.#frame.model === model;
-    if (hasContent && !isLikeBefore) this.#frame = { model };
+    const isLikeBefore = this.#hasText && this.#model === model;
+    this.#model = model;
+    if (hasContent) this.#hasText = true;
     return textBytes !== null && isLikeBefore && !this.#isMixed ? textBytes : raw.length;
   }
 

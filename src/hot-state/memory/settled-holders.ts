@@ -27,7 +27,7 @@ export class SettledHolders {
 
   add(holder: TransactionId): void {
     const now = this.#clock.monotonic();
-    if (now - this.#youngSinceMs >= settledForMs || this.#young.size >= maxSettled / 2) {
+    if (now - this.#youngSinceMs >= settledForMs || this.#young.size >= maxSettled) {
       // What the old one knows is over by now, unless there are too many.
       this.#old = this.#young;
       this.#young = new Map();

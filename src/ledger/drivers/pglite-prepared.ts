@@ -21,6 +21,7 @@ export class PreparedStatements {
   readonly #pglite: PGlite;
   readonly #prepared = new Map<string, Prepared>();
   #plansByKeys = false;
+  #names = 0;
 
   constructor(pglite: PGlite) {
     this.#pglite = pglite;
@@ -53,7 +54,8 @@ export class PreparedStatements {
   }
 
   async #prepare(statement: string): Promise<Prepared> {
-    const name = `tollgate_${this.#prepared.size}`;
+    // One that failed may have its name all the same.
+    const name = `tollgate_${this.#names++}`;
     const message = Buffer.concat([
       serialize.parse({ name, text: statement }),
       serialize.describe({ type: 'S', name }),

@@ -120,6 +120,17 @@ const states = [
       FROM generate_series(1, 20000) i;
       ANALYZE`,
   },
+  ...[18_000, 22_000, 100_000].map((count) => ({
+    ledger: `${count} tenants whose trace ids are long, with a transaction each`,
+    filling: `INSERT INTO billing_transaction (tenant_id, id, trace_id, type, status, currency, request_hash)
+      SELECT 'tenant-' || i, gen_random_uuid(), gen_random_uuid()::text, 'CHARGE', 'VOIDED', 'USD', 'h' FROM generate_series(1, ${count}) i;
+      ANALYZE`,
+  })),
+  ...[10, 130, 150, 170, 190, 210, 250, 1_000].map((count) => ({
+    ledger: `${count} transactions of as many tenants, and no statistics`,
+    filling: `INSERT INTO billing_transaction (tenant_id, id, trace_id, type, status, currency, request_hash)
+      SELECT 'tenant-' || i, gen_random_uuid(), gen_random_uuid()::text, 'CHARGE', 'VOIDED', 'USD', 'h' FROM generate_series(1, ${count}) i`,
+  })),
   {
     ledger: 'many tenants with a transaction each',
     filling: `INSERT INTO tenant (tenant_id, name) SELECT i::text, 'x' FROM generate_series(1, 20000) i;
