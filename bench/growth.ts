@@ -16,6 +16,7 @@ import { startInstantUpstream } from './http/upstream.ts';
 import { type Callers, drive } from './ledger/callers.ts';
 import { openGroupCommit } from './ledger/group-commit.ts';
 import type { BenchOptions, Question } from './question.ts';
+import { warmUpSecondsOf } from './rounds.ts';
 
 const run = promisify(execFile);
 
@@ -26,7 +27,6 @@ const fewTransactions = 10;
 const activeTenants = 1_000;
 const callers = 256;
 const connections = 32;
-const warmUpSeconds = 5;
 const mostTimes = 1.1;
 /** Both have it: filling one would go from checkpoint to checkpoint. */
 const mostLog = '16GB';
@@ -112,7 +112,11 @@ async function measureAll(ledgers: readonly Ledger[], { rounds, seconds }: Bench
   const measured = new Map(
     ledgers.map((ledger) => [ledger, new Map(measures.map((what) => [what, [] as Round[]]))]),
   );
-  for (const ledger of ledgers) for (const what of measures) await measure(ledger, what, warmUpSeconds);
+  for (const ledger of ledgers) {
+    await drive(ledger.callers.deduct, seconds);
+    await drive(ledger.callers.pair, seconds);
+    await measureRequests(ledger, warmUpSecondsOf(seconds));
+  }
   for (let round = 0; round < rounds; round++) {
     for (const what of measures) {
       // In turns, so that both meet the same weather.

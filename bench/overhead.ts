@@ -10,7 +10,7 @@ import { installPortkey, portkeyPackage, startPortkey } from './http/portkey.ts'
 import type { BenchServer } from './http/server.ts';
 import { startInstantUpstream } from './http/upstream.ts';
 import type { BenchOptions, Question } from './question.ts';
-import { rotated } from './rounds.ts';
+import { rotated, warmUpSecondsOf } from './rounds.ts';
 import { type Floor, measureFloor, prepareFloor } from './services/floor.ts';
 
 // What does a request take that is billed, beyond one that is only relayed? Chat completions of 1 KB in and out, from
@@ -23,8 +23,6 @@ type Name = (typeof names)[number];
 const connections = [1, 32, 256] as const;
 /** Where the CPU of a request is compared: neither idle nor overrun. */
 const usualConnections = 32;
-/** Until the engine has compiled what it will: before that, a good part of what a request takes is that. */
-const warmUpSeconds = 25;
 
 interface Measured extends Loaded {
   readonly connections: number;
@@ -164,7 +162,7 @@ export const overhead: Question = async (options) => {
   const { rounds, seconds } = options;
   const started = await start(options, undo);
   const { servers, notInstalled } = started;
-  for (const server of servers.values()) await measure(server, usualConnections, warmUpSeconds);
+  for (const server of servers.values()) await measure(server, usualConnections, warmUpSecondsOf(seconds));
   const measured = new Map<Name, Measured[]>([...servers.keys()].map((name) => [name, []]));
   const floors: Floor[] = [];
   for (let round = 0; round < rounds; round++) {
