@@ -35,7 +35,8 @@ const shapes: readonly Shape[] = [
   { streams: 2_000, eventsPerSecond: 5, perSecond: 200 },
 ];
 const warmUp: Shape = { streams: 50, eventsPerSecond: 50, perSecond: 50 };
-const warmUpSeconds = 3;
+/** Until the engine has compiled most of what it will, for each of many processes. */
+const mostWarmUpSeconds = 12;
 const opensWithinMs = 30_000;
 const settleMs = 1_000;
 const memoryEveryMs = 250;
@@ -135,7 +136,7 @@ async function measureShape(
 ): Promise<Measured> {
   const { upstream, clients } = parts;
   const target = { url: server.url, headers: server.headers };
-  await whileOpen(parts, target, warmUp, () => sleep(warmUpSeconds * 1_000, {}));
+  await whileOpen(parts, target, warmUp, () => sleep(1_000 * Math.min(mostWarmUpSeconds, 4 * seconds), {}));
   const { bytes: before } = await server.memory();
   return await whileOpen(parts, target, shape, async () => {
     const startedAtMs = performance.now();
