@@ -8,7 +8,7 @@ import { startBenchGateway } from './http/gateway.ts';
 import { pinThisProcess } from './http/pinned.ts';
 import type { BenchServer } from './http/server.ts';
 import type { BenchOptions, Question } from './question.ts';
-import { rotated } from './rounds.ts';
+import { rotated, warmUpSecondsOf } from './rounds.ts';
 import {
   type StreamClients,
   type StreamsUpstream,
@@ -35,7 +35,7 @@ const shapes: readonly Shape[] = [
   { streams: 2_000, eventsPerSecond: 5, perSecond: 200 },
 ];
 const warmUp: Shape = { streams: 50, eventsPerSecond: 50, perSecond: 50 };
-/** Until the engine has compiled most of what it will, for each of many processes. */
+/** Of each process, and there is one for every figure. */
 const mostWarmUpSeconds = 12;
 const opensWithinMs = 30_000;
 const settleMs = 1_000;
@@ -136,7 +136,9 @@ async function measureShape(
 ): Promise<Measured> {
   const { upstream, clients } = parts;
   const target = { url: server.url, headers: server.headers };
-  await whileOpen(parts, target, warmUp, () => sleep(1_000 * Math.min(mostWarmUpSeconds, 4 * seconds), {}));
+  await whileOpen(parts, target, warmUp, () =>
+    sleep(1_000 * warmUpSecondsOf(seconds, mostWarmUpSeconds), {}),
+  );
   const { bytes: before } = await server.memory();
   return await whileOpen(parts, target, shape, async () => {
     const startedAtMs = performance.now();

@@ -1,4 +1,4 @@
-import type { Clock, Timers } from '../domain/clock.ts';
+import { type Clock, sleep, type Timers } from '../domain/clock.ts';
 import type { TraceId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Checkpoint, Ledger } from '../ledger/ledger.ts';
@@ -54,22 +54,21 @@ export function createCheckpoints(options: CheckpointsOptions): Checkpoints {
   const lookLater = () => {
     if (isLooking || all.size === 0) return;
     isLooking = true;
-    clock.after(lookEveryMs, () => {
-      const nowMs = clock.monotonic();
-      const due = [...all].filter(({ isBusy, dueAtMs }) => !isBusy && dueAtMs <= nowMs);
-      writeInPieces(due, 0, Promise.withResolvers());
-    });
+    clock.after(lookEveryMs, () => void look());
   };
-  const writeInPieces = (due: readonly Followed[], from: number, priced: PromiseWithResolvers<void>) => {
-    const to = from + pricedAtOnce;
-    for (const one of due.slice(from, to)) if (all.has(one)) void write(one, priced.promise, all, options);
-    const isOver = to >= due.length;
-    if (isOver || to % writtenAtOnce === 0) priced.resolve();
-    if (!isOver) {
-      const next = to % writtenAtOnce === 0 ? Promise.withResolvers<void>() : priced;
-      clock.after(pauseMs, () => writeInPieces(due, to, next));
-      return;
+  const look = async () => {
+    const nowMs = clock.monotonic();
+    const due = [...all].filter(({ isBusy, dueAtMs }) => !isBusy && dueAtMs <= nowMs);
+    let priced = Promise.withResolvers<void>();
+    for (const [place, one] of due.entries()) {
+      if (place > 0 && place % writtenAtOnce === 0) {
+        priced.resolve();
+        priced = Promise.withResolvers();
+      }
+      if (place > 0 && place % pricedAtOnce === 0) await sleep(clock, pauseMs);
+      if (all.has(one)) void write(one, priced.promise, all, options);
     }
+    priced.resolve();
     isLooking = false;
     lookLater();
   };

@@ -36,7 +36,7 @@ export async function resolve(
   dialect: DialectName,
   { catalog, clock, random }: ResolveOptions,
 ): Promise<Resolved | Refusal> {
-  const tooMany = otherModels.length === 0 ? null : otherModelsRefusal(otherModels);
+  const tooMany = otherModelsRefusal(otherModels);
   if (tooMany !== null) return tooMany;
   const { models } = apiKey;
   const forbidden =
@@ -79,6 +79,7 @@ const mostOtherModels = 8;
 const longestName = 256;
 
 function otherModelsRefusal(names: readonly string[]): Refusal | null {
+  if (names.length === 0) return null;
   const distinct = new Set(names);
   const odd = [...distinct].some((name) => name.length > longestName || name.includes('\0'));
   if (distinct.size <= mostOtherModels && !odd) return null;

@@ -5,7 +5,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { ClientCall, Dialect } from '../dialects/dialect.ts';
 import type { ByteBudget } from '../domain/byte-budget.ts';
 import type { Clock, Timers } from '../domain/clock.ts';
-import { type Refusal, refusal, refusalOf } from '../domain/errors.ts';
+import { type Refusal, refusal } from '../domain/errors.ts';
 import { whenKnown } from '../domain/soon.ts';
 import { authenticate, secretHashOf } from '../gateway/authenticate.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
@@ -15,10 +15,17 @@ import type { Observer } from '../observability/observer.ts';
 import type { RequestSpans, Tracer } from '../observability/tracer.ts';
 import { findBilled } from './billing.ts';
 import { type ReadBody, readBody } from './body.ts';
-import { connectionsFull } from './connections.ts';
 import { permitBody } from './expect.ts';
-import { Intake, noRoom, type Place } from './intake.ts';
+import { Intake, type Place } from './intake.ts';
 import { listModels } from './models.ts';
+import {
+  bodyRefusal,
+  encodingRefusal,
+  headRefusal,
+  requestRefusal,
+  tooLarge,
+  tooManyHeaders,
+} from './request-refusals.ts';
 import { responseClient, wireError } from './response-client.ts';
 import { headersTooLargeStatus } from './status.ts';
 import { UnsentAnswers } from './unsent.ts';
@@ -277,62 +284,4 @@ function turnAway(
 ): FastifyReply {
   observer.turnedAway(refused.code);
   return send(reply, refused, dialect, status);
-}
-
-/** What the web framework refuses is the request's fault, and anything else is ours. */
-function requestRefusal(error: Error & { readonly statusCode?: number }): Refusal {
-  const { statusCode = 500, message } = error;
-  if (statusCode < 500) return refusal('REQUEST_INVALID', `${message}. Nothing was charged.`);
-  return refusalOf(error, 'Something went wrong before the request could be served. Nothing was charged.');
-}
-
-/** More than any client sends; each is looked at, and most are passed on. */
-const maxHeaders = 256;
-const tooManyHeaders = refusal(
-  'REQUEST_TOO_LARGE',
-  `The request has more than ${maxHeaders} headers. Nothing was charged.`,
-);
-const pipelined = refusal(
-  'REQUEST_INVALID',
-  'This request was sent before the answer to the one before it had ended. Send one at a time on a connection. Nothing was charged.',
-);
-
-/** What is refused by the head of the request alone, whoever sent it. */
-function headRefusal(
-  { raw }: FastifyRequest,
-  reply: FastifyReply,
-  { isBeyond }: Pick<DataPlaneOptions, 'isBeyond'>,
-): Refusal | null {
-  if (raw.rawHeaders.length / 2 > maxHeaders) return tooManyHeaders;
-  // Its answer would gather in memory until the one before it has ended, and nobody would hear that its client left.
-  const isPipelined = reply.raw.socket === null;
-  if (!isPipelined && !isBeyond(raw.socket)) return null;
-  reply.header('connection', 'close');
-  return isPipelined ? pipelined : connectionsFull;
-}
-
-function tooLarge(maxBodyBytes: number): Refusal {
-  return refusal('REQUEST_TOO_LARGE', `The body is larger than ${maxBodyBytes} bytes. Nothing was charged.`);
-}
-
-function bodyRefusal(
-  { kind }: Exclude<ReadBody, { kind: 'body' }>,
-  { maxBodyBytes, stallMs }: DataPlaneBounds,
-): Refusal {
-  switch (kind) {
-    case 'too_large':
-      return tooLarge(maxBodyBytes);
-    case 'too_slow': {
-      const words = `The body came too slowly, or nothing of it for ${stallMs / 1000} s. Nothing was charged.`;
-      return refusal('REQUEST_TOO_SLOW', words);
-    }
-    case 'no_room':
-      return noRoom;
-  }
-}
-
-function encodingRefusal({ headers }: FastifyRequest): Refusal | null {
-  const encoding = headers['content-encoding'];
-  if (encoding === undefined || encoding === 'identity') return null;
-  return refusal('REQUEST_INVALID', `Send the body without compression, not as "${encoding}".`);
 }

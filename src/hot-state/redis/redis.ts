@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault } from '../../domain/errors.ts';
 import {
+  type CalledLimits,
   type Confirmation,
   type HoldRef,
   type HotState,
@@ -113,18 +114,13 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
   };
 }
 
-/** The same script, for a period of its own: that of the row. */
+/** The same script, for the day of the row. */
 async function confirmHold(confirmation: Confirmation, run: RunScript, time: () => number | string) {
-  const { traceId, holder, holdAmount, apiKeyId, observe, periodDay, tokens } = confirmation;
-  const hold = [time(), traceId, holder, holdAmount.toString(), apiKeyId, observe ? 'observe' : ''];
-  // Without a period of its own, a month, its end, and the limits that a call brings along.
-  const args = [...hold, '', '', '', '', periodDay, '', '', tokens, '', '', '', ''];
+  const args = checkArgs(confirmation, time(), { durableDay: confirmation.periodDay });
   const answer = readCheck(await run('quota_check', confirmation, args));
   if (answer.kind === 'period' || answer.kind === 'already_open') throw unexpected(answer);
   return answer;
 }
-
-const notDurable = '';
 
 async function checkQuota(
   check: QuotaCheck,
@@ -134,35 +130,46 @@ async function checkQuota(
 ) {
   let known = periods.get(check.tenantId);
   for (let asked = 0; asked < maxPeriodAnswers; asked++) {
-    const answer = readCheck(await run('quota_check', check, checkArgs(check, known, time())));
+    const answer = readCheck(
+      await run('quota_check', check, checkArgs(check, time(), { known, limits: check.limits })),
+    );
     if (answer.kind !== 'period') return answer;
     known = periods.learn(check.tenantId, answer);
   }
   throw new Fault('HOT_STATE_UNAVAILABLE', "Redis' clock steps. Try again; nothing was charged.");
 }
 
+/** A check has the caller's period, where it is known, and limits; a confirmation the day of the durable row. */
+interface CheckedFor {
+  readonly known?: KnownPeriod | null;
+  readonly limits?: CalledLimits;
+  readonly durableDay?: string;
+}
+
 /** As lua/quota_check.lua lists them. */
-function checkArgs(check: QuotaCheck, known: KnownPeriod | null, time: number | string): ScriptArgs {
-  const { traceId, holder, holdAmount, apiKeyId, observe, tokens } = check;
-  const { maxOpenRequests, apiKey } = check.limits;
+function checkArgs(
+  hold: HoldRef & Pick<Confirmation, 'holdAmount' | 'tokens' | 'observe'>,
+  time: number | string,
+  { known, limits, durableDay = '' }: CheckedFor,
+): ScriptArgs {
   return [
     time,
-    traceId,
-    holder,
-    holdAmount.toString(),
-    apiKeyId,
-    observe ? 'observe' : '',
+    hold.traceId,
+    hold.holder,
+    hold.holdAmount.toString(),
+    hold.apiKeyId,
+    hold.observe ? 'observe' : '',
     known?.timeZone ?? '',
     known?.sinceMs ?? '',
     known?.period.dayEndsAtMs ?? '',
     known?.period.day ?? '',
-    notDurable,
+    durableDay,
     known?.period.month ?? '',
     known?.period.monthEndsAtMs ?? '',
-    tokens,
-    maxOpenRequests ?? '',
-    apiKey.rpmLimit ?? '',
-    apiKey.tpmLimit ?? '',
-    apiKey.maxOpenRequests ?? '',
+    hold.tokens,
+    limits?.maxOpenRequests ?? '',
+    limits?.apiKey.rpmLimit ?? '',
+    limits?.apiKey.tpmLimit ?? '',
+    limits?.apiKey.maxOpenRequests ?? '',
   ];
 }

@@ -1,5 +1,5 @@
 import { type PGlite, parse, protocol, types } from '@electric-sql/pglite';
-import { planningSettings } from './postgres-session.ts';
+import { type Planning, planningSettings } from './postgres-session.ts';
 
 const { serialize } = protocol;
 
@@ -9,10 +9,6 @@ interface Prepared {
   readonly parameterTypes: readonly number[];
 }
 
-/** The settings' own names, which a command undoes before a statement that is planned anew. */
-const settings = [...planningSettings['by keys'].matchAll(/SET (\w+)/g)].map(([, name]) => name);
-const anew = settings.map((name) => `RESET ${name};`).join(' ');
-
 /**
  * Statements that are parsed and planned once, on an engine that has one session for everything. Its way to
  * plan is changed only where the next statement wants another one than the last.
@@ -20,7 +16,8 @@ const anew = settings.map((name) => `RESET ${name};`).join(' ');
 export class PreparedStatements {
   readonly #pglite: PGlite;
   readonly #prepared = new Map<string, Prepared>();
-  #plansByKeys = false;
+  /** How the session plans; null as long as nobody has said. */
+  #planning: Planning | null = null;
   #names = 0;
 
   constructor(pglite: PGlite) {
@@ -29,7 +26,7 @@ export class PreparedStatements {
 
   /** As `query` of the engine, by a plan of look-ups by keys alone. */
   async queryByKeys(statement: string, parameters: readonly unknown[]): Promise<readonly unknown[]> {
-    await this.#plan(true);
+    await this.#plan('by keys');
     const { name, parameterTypes } = this.#prepared.get(statement) ?? (await this.#prepare(statement));
     const values = parameters.map((value, at) => this.#textOf(value, parameterTypes[at] ?? types.TEXT));
     const message = Buffer.concat([
@@ -44,13 +41,13 @@ export class PreparedStatements {
 
   /** Whatever is run next is planned for what it is. */
   async planAnew(): Promise<void> {
-    await this.#plan(false);
+    await this.#plan('anew');
   }
 
-  async #plan(byKeys: boolean): Promise<void> {
-    if (byKeys === this.#plansByKeys) return;
-    await this.#pglite.exec(byKeys ? planningSettings['by keys'] : anew);
-    this.#plansByKeys = byKeys;
+  async #plan(planning: Planning): Promise<void> {
+    if (planning === this.#planning) return;
+    await this.#pglite.exec(planningSettings[planning]);
+    this.#planning = planning;
   }
 
   async #prepare(statement: string): Promise<Prepared> {

@@ -26,10 +26,17 @@ export type Planning = 'anew' | 'by keys';
  * is left is to look up each row by an index, which is right whatever the tables hold, for statements that know
  * the whole key of every row. Between indexes of which one knows less of the key, what is left to tell them apart is how
  * high they are, which says nothing of what a tenant will have: it must not count. To compile such a plan takes longer
- * than to run it.
+ * than to run it. Either undoes what the other says: a session may go from one to the other.
  */
 export const planningSettings: Readonly<Record<Planning, string>> = {
-  anew: `SET plan_cache_mode = force_custom_plan;`,
+  anew: `
+    SET plan_cache_mode = force_custom_plan;
+    RESET enable_seqscan;
+    RESET enable_bitmapscan;
+    RESET enable_hashjoin;
+    RESET enable_mergejoin;
+    RESET jit;
+    RESET cpu_operator_cost;`,
   'by keys': `
     SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off;

@@ -8,17 +8,7 @@
 WITH item AS (
   SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[]) AS i (tenant_id, id, checkpoint)
 ),
-locked AS MATERIALIZED (
-  SELECT b.*, i.*
-  FROM (SELECT * FROM item ORDER BY tenant_id, id) i
-  CROSS JOIN LATERAL (
-    SELECT b.status, b.trace_id
-    FROM billing_transaction b
-    WHERE b.tenant_id = i.tenant_id AND b.id = i.id
-    OFFSET 0
-    FOR UPDATE
-  ) b
-)
+-- include lock-transactions
 UPDATE billing_transaction b
 SET checkpoint = n.checkpoint::jsonb, updated_at = now()
 FROM locked n

@@ -36,13 +36,8 @@ WITH item AS (
     time_to_first_byte_ms, rates, input_price, output_price, receipt, position
   )
 ),
-tenant AS MATERIALIZED (
-  SELECT q.*
-  FROM (SELECT DISTINCT tenant_id FROM item ORDER BY tenant_id) i
-  CROSS JOIN LATERAL (
-    SELECT * FROM tenant_quota q WHERE q.tenant_id = i.tenant_id OFFSET 0 FOR UPDATE
-  ) q
-),
+-- include lock-tenants
+,
 locked AS MATERIALIZED (
   SELECT b.*, i.*, t.last_seq AS seq_before, t.balance AS balance_before
   FROM item i

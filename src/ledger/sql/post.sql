@@ -13,8 +13,8 @@
 -- Result: a row per item that was written, the transaction's columns that it doesn't bring itself, {tenant_id, id,
 -- currency, seq, balance_before, balance_after, created_at, updated_at}, and {api_key_quotas} of its API key, a json
 -- array or null; a tenant's last one has the tenant's quota row after the whole batch as {quota_…}, which are null in
--- the others. An item without a row: its trace id exists, or its tenant doesn't. A unique violation means that another process wrote a trace id of this batch in this very
--- moment: nothing was written, and the same again finds its row.
+-- the others. An item without a row: its trace id exists, or its tenant doesn't. A unique violation means that another
+-- process wrote a trace id of this batch in this very moment: nothing was written, and the same again finds its row.
 WITH item AS (
   SELECT *
   FROM unnest(
@@ -25,13 +25,8 @@ WITH item AS (
     model, request_hash, period_day, description, position
   )
 ),
-tenant AS MATERIALIZED (
-  SELECT q.*
-  FROM (SELECT DISTINCT tenant_id FROM item ORDER BY tenant_id) i
-  CROSS JOIN LATERAL (
-    SELECT * FROM tenant_quota q WHERE q.tenant_id = i.tenant_id OFFSET 0 FOR UPDATE
-  ) q
-),
+-- include lock-tenants
+,
 fresh AS MATERIALIZED (
   SELECT
     i.*, CASE i.type WHEN 'CHARGE' THEN -i.amount ELSE i.amount END AS effect,

@@ -19,17 +19,8 @@ WITH item AS (
     latency_ms, time_to_first_byte_ms
   )
 ),
-locked AS MATERIALIZED (
-  SELECT b.*, i.*
-  FROM (SELECT * FROM item ORDER BY tenant_id, id) i
-  CROSS JOIN LATERAL (
-    SELECT b.status, b.trace_id
-    FROM billing_transaction b
-    WHERE b.tenant_id = i.tenant_id AND b.id = i.id
-    OFFSET 0
-    FOR UPDATE
-  ) b
-),
+-- include lock-transactions
+,
 pending AS (
   SELECT * FROM locked WHERE status = 'PENDING'
 ),
