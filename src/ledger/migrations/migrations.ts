@@ -10,6 +10,7 @@ import * as warnings from './0006-warnings.ts';
 import * as instances from './0007-instances.ts';
 import * as jobRuns from './0008-job-runs.ts';
 import * as references from './0009-references.ts';
+import * as roomInPages from './0010-room-in-pages.ts';
 
 /** Numbered and only added to: what has run somewhere is never edited. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -22,6 +23,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0007-instances': instances,
   '0008-job-runs': jobRuns,
   '0009-references': references,
+  '0010-room-in-pages': roomInPages,
 };
 
 /** The schema's version that this code is written for. */
