@@ -94,7 +94,7 @@ async function goTheWay(amount: bigint): Promise<void> {
   await redis.client.flushall();
   await loadTenant(hotState, await snapshotOf(tenantId));
   expect(await hotState.look(tenantId)).toMatchObject({ projection: { balance: amount }, held: amount });
-  expect(await hotState.confirm({ ...request, periodDay: day })).toMatchObject({ kind: 'admitted' });
+  expect(await hotState.confirm({ ...request, periodDay: day })).toEqual({ kind: 'confirmed' });
 
   const committed = await ledger.commitPending({
     tenantId,

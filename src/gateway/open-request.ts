@@ -98,7 +98,7 @@ const confirmPauseMs = 100;
 /** The row is there. Whether its hold still is decides whether the request may be served. */
 async function confirmHold(open: OpenRequest, options: OpenPendingOptions): Promise<Refusal | null> {
   const answer = await askToConfirm(open, options);
-  if (answer.kind === 'admitted') return null;
+  if (answer.kind === 'confirmed') return null;
   voidUnbegun(open, 'its hold was lost with hot state', options);
   switch (answer.kind) {
     case 'denied':

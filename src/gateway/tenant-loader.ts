@@ -6,6 +6,7 @@ import type {
   Admitted,
   AlreadyOpen,
   Cold,
+  Confirmed,
   Denied,
   Extended,
   HotState,
@@ -15,7 +16,7 @@ import type {
 } from '../hot-state/hot-state.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-type Decided = Admitted | Denied | AlreadyOpen | Settled | Extended | NotExtended;
+type Decided = Admitted | Confirmed | Denied | AlreadyOpen | Settled | Extended | NotExtended;
 
 export interface TenantLoader {
   /**

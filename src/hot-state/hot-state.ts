@@ -86,6 +86,11 @@ export interface Admitted {
   readonly exceeded: Limit | null;
 }
 
+/** The hold stays until it is settled. */
+export interface Confirmed {
+  readonly kind: 'confirmed';
+}
+
 /** In the order in which they are looked at. */
 export const limits = [
   'balance',
@@ -225,7 +230,7 @@ export interface HotState {
    * the request was settled, the row has to be voided. Nothing may be delivered before it is confirmed: a
    * flush between check and row lets another request have the same money.
    */
-  confirm(confirmation: Confirmation): Promise<Admitted | Denied | Cold | Settled>;
+  confirm(confirmation: Confirmation): Promise<Confirmed | Denied | Cold | Settled>;
   /**
    * Enlarges the hold of a confirmed request to `holdAmount`, which is the whole and not what is added. A hold
    * that was lost is placed anew.

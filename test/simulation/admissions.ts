@@ -77,7 +77,7 @@ export class Admissions {
           await this.#checked(executed.asked[0], executed.answer.periodDay);
         return;
       case 'confirm':
-        if (executed.answer.kind === 'admitted') await this.#confirmed(executed.asked[0]);
+        if (executed.answer.kind === 'confirmed') await this.#confirmed(executed.asked[0]);
         return;
       case 'extend':
         if (executed.answer.kind === 'extended') await this.#extended(executed.asked[0]);

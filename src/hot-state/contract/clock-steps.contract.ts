@@ -34,7 +34,7 @@ export function describeClockSteps(create: CreateHotState): void {
       time.nowMs += stepMs;
       // One whose row is being written is decided anew where it looks too old; the money is there.
       const opened = { ...hold('opening'), holdAmount: nano(30n), periodDay: '2026-11-23' };
-      expect(await hotState.confirm(opened)).toMatchObject({ kind: 'admitted' });
+      expect(await hotState.confirm(opened)).toEqual({ kind: 'confirmed' });
       expect(await hotState.look(tenantId)).toMatchObject({ held: 90n, openHolds: 2 });
       expect(await check(hotState, 'too much', 11n)).toMatchObject({ kind: 'denied', limit: 'balance' });
       await hotState.release(hold('running'));

@@ -302,13 +302,12 @@ export function describeRates(create: (clock: Clock) => Promise<HotState>): void
       });
       expect(await check(2, exceeding)).toEqual(first);
       const confirmation = { ...asked(2, exceeding), periodDay: '2026-11-23' };
-      expect(await hotState.confirm(confirmation)).toMatchObject({ kind: 'admitted', exceeded: 'balance' });
+      expect(await hotState.confirm(confirmation)).toEqual({ kind: 'confirmed' });
       expect(await check(3, { observe })).toMatchObject({ limit: 'requests_per_minute' });
       await hotState.release(asked(2));
-      expect(await hotState.confirm({ ...asked(4, exceeding), periodDay: '2026-11-23' })).toMatchObject({
-        kind: 'admitted',
-        exceeded: 'balance',
-      });
+      const lost = { ...asked(4, exceeding), periodDay: '2026-11-23' };
+      expect(await hotState.confirm(lost)).toEqual({ kind: 'confirmed' });
+      expect(await check(4, exceeding)).toMatchObject({ kind: 'admitted', exceeded: 'balance' });
       expect(await hotState.confirm({ ...asked(5), periodDay: '2026-11-23' })).toMatchObject({
         kind: 'denied',
         limit: 'balance',

@@ -58,6 +58,7 @@ const everyAnswer = [
   'api_key_tokens_per_minute',
   'balance',
   'cold',
+  'confirmed',
   'daily_requests',
   'extended',
   'monthly_requests',

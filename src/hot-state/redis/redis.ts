@@ -28,6 +28,8 @@ export interface RedisHotState extends HotState {
   close(): void;
 }
 
+const confirmed = { kind: 'confirmed' } as const;
+
 /** A period may end while its request is on the way; twice in a row it doesn't. */
 const maxPeriodAnswers = 3;
 
@@ -114,12 +116,15 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
   };
 }
 
-/** The same script, for the day of the row. */
+/** Where the hold doesn't stand as it was checked, it is decided anew, for the day of the row. */
 async function confirmHold(confirmation: Confirmation, run: RunScript, time: () => number | string) {
+  const { tenantId, traceId, holder, holdAmount } = confirmation;
+  const stands = await run('quota_confirm', { tenantId }, [time(), traceId, holder, holdAmount.toString()]);
+  if (stands === 1) return confirmed;
   const args = checkArgs(confirmation, time(), { durableDay: confirmation.periodDay });
   const answer = readCheck(await run('quota_check', confirmation, args));
   if (answer.kind === 'period' || answer.kind === 'already_open') throw unexpected(answer);
-  return answer;
+  return answer.kind === 'admitted' ? confirmed : answer;
 }
 
 async function checkQuota(

@@ -107,31 +107,31 @@ export function readState(reply: unknown, tenantId: TenantId): QuotaState | unde
 }
 
 /**
- * The projection as the scripts take it, behind what comes first: quotas of API keys, then names and values, the version
- * first. Null is an empty string.
+ * The projection as the scripts take it, behind what comes first: quotas of API keys, then the values in the order of
+ * lua/fragments/tenant.lua. Null is an empty string.
  */
 export function projectionArgs(projection: QuotaProjection, first: ScriptArgs): ScriptArgs {
   const args = [...first, quotasArg(projection.apiKeyQuotas)];
-  const add = (name: string, value: string | number | bigint | boolean | null) =>
-    args.push(name, value === null ? '' : String(value));
-  add('version', projection.version);
-  add('balance', projection.balance);
-  add('credit_limit', projection.creditLimit);
-  add('currency', projection.currency);
-  add('time_zone', projection.timeZone);
-  add('daily_quota', projection.dailyQuota);
-  add('daily_used', projection.dailyUsed);
-  add('daily_period', projection.dailyPeriod);
-  add('monthly_quota', projection.monthlyQuota);
-  add('monthly_used', projection.monthlyUsed);
-  add('monthly_period', projection.monthlyPeriod);
-  add('rpm_limit', projection.rpmLimit);
-  add('tpm_limit', projection.tpmLimit);
-  add('rate_multiplier_ppm', projection.rateMultiplierPpm);
-  add('max_open_requests', projection.maxOpenRequests);
-  add('block_on_insufficient', projection.blockOnInsufficient);
-  add('allow_negative', projection.allowNegative);
-  add('stream_allow_negative', projection.streamAllowNegative);
+  const add = (value: string | number | bigint | boolean | null) =>
+    args.push(value === null ? '' : String(value));
+  add(projection.version);
+  add(projection.balance);
+  add(projection.creditLimit);
+  add(projection.currency);
+  add(projection.timeZone);
+  add(projection.dailyQuota);
+  add(projection.dailyUsed);
+  add(projection.dailyPeriod);
+  add(projection.monthlyQuota);
+  add(projection.monthlyUsed);
+  add(projection.monthlyPeriod);
+  add(projection.rpmLimit);
+  add(projection.tpmLimit);
+  add(projection.rateMultiplierPpm);
+  add(projection.maxOpenRequests);
+  add(projection.blockOnInsufficient);
+  add(projection.allowNegative);
+  add(projection.streamAllowNegative);
   return args;
 }
 

@@ -5,6 +5,7 @@ import { readScriptText, type ScriptText } from './script-texts.ts';
 /** One Lua file each; a file's head tells its arguments and results. */
 const scriptNames = [
   'quota_check',
+  'quota_confirm',
   'quota_extend',
   'quota_deduct',
   'quota_release',

@@ -85,7 +85,7 @@ const confirm = async (draft: PendingDraft) => {
 async function open(tenantId: TenantId, amount: string): Promise<PendingDraft> {
   const draft = (await check(tenantId, amount))!;
   await ledger.createPending(draft);
-  expect(await confirm(draft)).toMatchObject({ kind: 'admitted' });
+  expect(await confirm(draft)).toEqual({ kind: 'confirmed' });
   return draft;
 }
 
@@ -152,7 +152,7 @@ const planted: readonly [what: string, amount: string, plant: Plant][] = [
       await finish(draft);
       await redis.client.flushall();
       await warm(tenantId);
-      expect(await confirm(draft)).toMatchObject({ kind: 'admitted' });
+      expect(await confirm(draft)).toEqual({ kind: 'confirmed' });
     },
   ],
   [
@@ -381,7 +381,7 @@ describe('under load', () => {
         if (draft === null) continue;
         await ledger.createPending(draft);
         const { kind } = await confirm(draft);
-        if (kind === 'admitted') {
+        if (kind === 'confirmed') {
           await finish(draft);
           left -= 1;
         } else {

@@ -22,7 +22,6 @@
 --     left of requests, of tokens, and in nano
 -- include decimal
 -- include tenant
--- include window
 -- include settle
 
 local nowMs, trace, holder, amount, apiKeyId = timeMs(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -31,12 +30,19 @@ local timeZone, fromMs, untilMs, day, durableDay = ARGV[7], tonumber(ARGV[8]), t
 local month, monthEndsMs, tokens = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14])
 local isDurable = durableDay ~= ''
 
--- The minutes that have a limit, in the order in which they are looked at.
-local rates = {}
+-- The minutes that have a limit, in the order in which they are looked at, and what counts in them.
+local rates, minutes = {}, nil
+
+local function countingInMinutes()
+  -- include window
+  return { open = openWindow, count = countIn, fitsInMs = fitsInMs, emptiesInMs = emptiesInMs }
+end
 
 local function addRate(name, measure, redisKey, limit)
   if limit and limit ~= '' then
-    table.insert(rates, { name = name, measure = measure, limit = tonumber(limit), window = openWindow(redisKey, nowMs) })
+    minutes = minutes or countingInMinutes()
+    local window = minutes.open(redisKey, nowMs)
+    table.insert(rates, { name = name, measure = measure, limit = tonumber(limit), window = window })
   end
 end
 
@@ -56,26 +62,25 @@ local function tightest(measure)
     if rate.measure == measure and (not least or rest < least.rest) then least = { rate = rate, rest = rest } end
   end
   if not least then return '', '', '' end
-  return whole(least.rate.limit), whole(least.rest), whole(emptiesInMs(least.rate.window))
+  return whole(least.rate.limit), whole(least.rest), whole(minutes.emptiesInMs(least.rate.window))
 end
 
-local function left(limit, used)
-  return limit == '' and '' or whole(math.max(0, tonumber(limit) - used))
-end
-
--- What is left now: open requests count as used.
-local function remaining(quota)
-  local openInDay, openInMonth = 0, 0
-  for _, open in ipairs(readOpen(quota.open)) do
-    if open.day == day then openInDay = openInDay + tonumber(open.requests) end
-    if string.sub(open.day, 1, #month) == month then openInMonth = openInMonth + tonumber(open.requests) end
+-- Of a limit of requests, in the period of which this is the name or its beginning: open requests count as used.
+local function left(limit, used, usedIn, period, open)
+  if limit == '' then return '' end
+  local count = usedIn == period and tonumber(used) or 0
+  for _, opened in ipairs(readOpen(open)) do
+    if string.sub(opened.day, 1, #period) == period then count = count + tonumber(opened.requests) end
   end
-  local usedInDay = quota.daily_period == day and tonumber(quota.daily_used) or 0
-  local usedInMonth = quota.monthly_period == month and tonumber(quota.monthly_used) or 0
+  return whole(math.max(0, tonumber(limit) - count))
+end
+
+-- What is left now.
+local function remaining(quota)
   return {
     available = add(add(quota.balance, quota.credit_limit), negate(quota.held)),
-    daily = left(quota.daily_quota, usedInDay + openInDay),
-    monthly = left(quota.monthly_quota, usedInMonth + openInMonth),
+    daily = left(quota.daily_quota, quota.daily_used, quota.daily_period, day, quota.open),
+    monthly = left(quota.monthly_quota, quota.monthly_used, quota.monthly_period, month, quota.open),
     ofKey = quotasLeft(quota.quotasOfKey, quota.openOfKey, day),
   }
 end
@@ -108,11 +113,11 @@ local function quotaObstacles(rest)
   return found
 end
 
-local KINDS = { 'r', 't', 'a' }
-local LIMIT_OF_KIND = { r = 'api_key_requests', t = 'api_key_tokens', a = 'api_key_amount' }
-
 -- Of the API key's own quotas. What isn't added to, has nil in `added`, stands in nobody's way.
 local function addKeyObstacles(found, rest, added)
+  if #rest.ofKey == 0 then return end
+  local KINDS = { 'r', 't', 'a' }
+  local LIMIT_OF_KIND = { r = 'api_key_requests', t = 'api_key_tokens', a = 'api_key_amount' }
   local endsMs = { d = untilMs, m = monthEndsMs }
   for _, kind in ipairs(KINDS) do
     for _, quota in ipairs(rest.ofKey) do
@@ -129,7 +134,7 @@ end
 
 local function addRateObstacles(found, amounts)
   for _, rate in ipairs(rates) do
-    local freesInMs = fitsInMs(rate.window, amounts[rate.measure], rate.limit)
+    local freesInMs = minutes.fitsInMs(rate.window, amounts[rate.measure], rate.limit)
     if freesInMs ~= 0 then table.insert(found, obstacle(rate.name, freesInMs)) end
   end
 end
@@ -165,7 +170,7 @@ end
 local function count()
   local buckets = {}
   for _, rate in ipairs(rates) do
-    buckets[rate.name] = countIn(rate.window, rate.measure == 'tokens' and tokens or 1)
+    buckets[rate.name] = minutes.count(rate.window, rate.measure == 'tokens' and tokens or 1)
   end
   return buckets.tokens_per_minute, buckets.api_key_tokens_per_minute
 end
@@ -196,7 +201,7 @@ local function addTokenObstacles(found, standing)
     local bucket = rate.name == 'tokens_per_minute' and standing.bucket
       or rate.name == 'api_key_tokens_per_minute' and standing.apiKeyBucket
       or NONE
-    local freesInMs = bucket ~= NONE and fitsInMs(rate.window, more, rate.limit)
+    local freesInMs = bucket ~= NONE and minutes.fitsInMs(rate.window, more, rate.limit)
     if bucket ~= NONE and freesInMs ~= 0 then table.insert(found, obstacle(rate.name, freesInMs)) end
   end
 end

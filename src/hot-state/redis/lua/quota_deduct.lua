@@ -7,12 +7,11 @@
 -- ARGV: 1 time in ms, empty but in tests   2 trace id   3 holder
 --       4 the tokens that were used, empty where they aren't known
 --       5 quotas of API keys, as fragments/api-key.lua takes them
---       6… the projection as names and values, the version first
+--       6… the projection, as fragments/tenant.lua takes it
 -- Result: nothing.
 -- include decimal
 -- include tenant
--- include window
 -- include settle
 
 settle(ARGV[2], ARGV[3], ARGV[4], timeMs(ARGV[1]))
-project(6, #ARGV)
+project(5)

@@ -6,14 +6,14 @@
 --       3 the open pendings, in JSON: [[trace id, holder, hold in nano as a string, day, API key id, tokens], …]; there may be
 --         more of them than a command can have arguments
 --       4 the quotas of all API keys, as fragments/api-key.lua takes them
---       5… the projection as names and values, the version first
+--       5… the projection, as fragments/tenant.lua takes it
 -- Result: nothing.
 -- include decimal
 -- include tenant
 
 local nowMs = timeMs(ARGV[1])
 local givenMs, ticket = string.match(ARGV[2], '^(%d+) (.*)$')
-project(5, #ARGV)
+project(4)
 local life = lineage()
 local loaded, standing = unpack(redis.call('HMGET', QUOTA, 'loaded', 'ticket'))
 if loaded == life or standing ~= ticket or string.sub(ticket, 1, #life) ~= life then return end
@@ -23,7 +23,7 @@ if nowMs - tonumber(givenMs) > LOAD_WITHIN_MS then return end
 local function forgetQuotas(name)
   local newer = {}
   for _, one in ipairs(readQuotas(redis.call('HGET', QUOTA, name))) do
-    if tonumber(one.version) > tonumber(ARGV[6]) then table.insert(newer, one) end
+    if tonumber(one.version) > tonumber(ARGV[5]) then table.insert(newer, one) end
   end
   redis.call('HDEL', QUOTA, name)
   if #newer > 0 then redis.call('HSET', QUOTA, name, quotasText(newer)) end
@@ -45,7 +45,7 @@ for _, name in ipairs(redis.call('HKEYS', QUOTA)) do
   if string.sub(name, 1, #QUOTAS_OF) == QUOTAS_OF then forgetQuotas(name) end
 end
 redis.call('HDEL', QUOTA, 'ticket')
-projectQuotas(ARGV[4], ARGV[6])
+if ARGV[4] ~= '' then projectQuotas(ARGV[4], ARGV[5]) end
 local nothingSettled = redis.call('ZCARD', SETTLED) == 0
 -- Open requests by day, of the tenant and of each API key.
 local held, openOfTenant, openOfKeys = '0', {}, {}

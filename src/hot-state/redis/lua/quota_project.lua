@@ -2,9 +2,9 @@
 --
 -- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled, of one tenant
 -- ARGV: 1 quotas of API keys, as fragments/api-key.lua takes them
---       2… the projection as names and values, the version first
+--       2… the projection, as fragments/tenant.lua takes it
 -- Result: nothing.
 -- include decimal
 -- include tenant
 
-project(2, #ARGV)
+project(1)

@@ -8,7 +8,6 @@
 -- Result: nothing.
 -- include decimal
 -- include tenant
--- include window
 -- include settle
 
 settle(ARGV[2], ARGV[3], '0', timeMs(ARGV[1]))

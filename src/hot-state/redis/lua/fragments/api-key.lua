@@ -89,10 +89,8 @@ local function projectQuota(quotas, told)
   table.insert(quotas, told)
 end
 
--- Takes each quota that is newer than what is known: [[API key id, type and period, total, used, since], …] in JSON,
--- or an empty string. One that was taken away stays as such, so that an older projection doesn't bring it back.
+-- Takes each quota that is newer than what is known: [[API key id, type and period, total, used, since], …] in JSON. One that was taken away stays as such, so that an older projection doesn't bring it back.
 local function projectQuotas(json, version)
-  if json == '' then return end
   local ofKeys = {}
   for _, told in ipairs(cjson.decode(json)) do
     local apiKeyId, code, total, used, since = unpack(told)
@@ -110,6 +108,7 @@ end
 
 -- What the quotas that are set have left, open requests counted: {kind, period, total, left}.
 local function quotasLeft(quotas, open, day)
+  if quotas == '' then return {} end
   local left, days = {}, readOpen(open)
   for _, quota in ipairs(readQuotas(quotas)) do
     if quota.total ~= NOT_SET then

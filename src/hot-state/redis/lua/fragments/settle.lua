@@ -3,6 +3,8 @@ local TENANT_TOKENS, API_KEY_TOKENS = KEYS[6], KEYS[8]
 
 -- The tokens that were used take the place of those that the hold reserved.
 local function correctTokens(hold, tokens, nowMs)
+  if hold.bucket == NONE and hold.apiKeyBucket == NONE then return end
+  -- include window
   local change = tokens - hold.tokens
   local function correct(redisKey, bucket)
     if bucket ~= NONE then correctIn(openWindow(redisKey, nowMs), bucket, change) end

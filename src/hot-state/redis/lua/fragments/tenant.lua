@@ -7,7 +7,7 @@ local CHECKED, LOADED, CONFIRMED = 'checked', 'loaded', 'confirmed'
 -- A hold that isn't confirmed in this time is dropped: its process died, or its reply was lost. One that is
 -- confirmed later still is placed anew, if the money is there.
 local UNCONFIRMED_FOR_MS = 30000
-local MOST_DROPPED_AT_ONCE = 100
+local MOST_DROPPED_AT_ONCE = '100'
 
 -- For so long a settled request is recognised: longer than a snapshot takes from the ledger to here. A
 -- later repeat is recognised by the ledger.
@@ -40,19 +40,20 @@ local function lineage()
   return (at and string.sub(info, at + 14, at + 53) or 'unknown') .. LAYOUT
 end
 
-local READ_FIELDS = {
-  'loaded', 'ticket', 'balance', 'credit_limit', 'held', 'open', 'time_zone', 'daily_quota', 'daily_used',
-  'daily_period', 'monthly_quota', 'monthly_used', 'monthly_period', 'rpm_limit', 'tpm_limit',
-}
-
 -- The tenant, with the quotas and the open requests of one of its API keys: it may have many.
 local function readQuota(apiKeyId)
-  local ofKey, quotasOfKey = 'open:' .. apiKeyId, 'quotas:' .. apiKeyId
-  local names = { ofKey, quotasOfKey, unpack(READ_FIELDS) }
-  local values, quota = redis.call('HMGET', QUOTA, unpack(names)), {}
-  for at = 3, #names do quota[names[at]] = values[at] or nil end
-  quota.apiKeyId, quota.openOfKey, quota.quotasOfKey = apiKeyId, values[1] or '', values[2] or ''
-  return quota
+  local values = redis.call(
+    'HMGET', QUOTA, 'open:' .. apiKeyId, 'quotas:' .. apiKeyId, 'loaded', 'ticket', 'balance', 'credit_limit', 'held',
+    'open', 'time_zone', 'daily_quota', 'daily_used', 'daily_period', 'monthly_quota', 'monthly_used',
+    'monthly_period', 'rpm_limit', 'tpm_limit'
+  )
+  return {
+    apiKeyId = apiKeyId, openOfKey = values[1] or '', quotasOfKey = values[2] or '', loaded = values[3],
+    ticket = values[4], balance = values[5], credit_limit = values[6], held = values[7], open = values[8],
+    time_zone = values[9], daily_quota = values[10], daily_used = values[11], daily_period = values[12],
+    monthly_quota = values[13], monthly_used = values[14], monthly_period = values[15],
+    rpm_limit = values[16], tpm_limit = values[17],
+  }
 end
 
 local function keepQuota() redis.call('PEXPIRE', QUOTA, IDLE_FOR_MS) end
@@ -73,14 +74,23 @@ local function ticketFor(standing, nowMs)
   return whole(nowMs) .. ' ' .. standing
 end
 
--- Takes the projection in ARGV, from `first` to `last` as names and values with the version first, if it
--- is newer. Without a tenant here it is kept until the snapshot comes, which may have been taken before.
-local function project(first, last)
-  projectQuotas(ARGV[first - 1], ARGV[first + 1])
-  local known = redis.call('HGET', QUOTA, 'version')
-  if known and tonumber(known) >= tonumber(ARGV[first + 1]) then return end
-  redis.call('HSET', QUOTA, unpack(ARGV, first, last))
-  keepQuota()
+-- Takes the projection that begins at ARGV[at], as its quotas of API keys and its values in this order, if it is newer.
+-- Without a tenant here it is kept until the snapshot comes, which may have been taken before.
+local function project(at)
+  local quotas, version, known = ARGV[at], ARGV[at + 1], redis.call('HGET', QUOTA, 'version')
+  if quotas ~= '' then projectQuotas(quotas, version) end
+  if known and tonumber(known) >= tonumber(version) then return end
+  redis.call(
+    'HSET', QUOTA, 'version', version, 'balance', ARGV[at + 2], 'credit_limit', ARGV[at + 3],
+    'currency', ARGV[at + 4], 'time_zone', ARGV[at + 5],
+    'daily_quota', ARGV[at + 6], 'daily_used', ARGV[at + 7], 'daily_period', ARGV[at + 8],
+    'monthly_quota', ARGV[at + 9], 'monthly_used', ARGV[at + 10], 'monthly_period', ARGV[at + 11],
+    'rpm_limit', ARGV[at + 12], 'tpm_limit', ARGV[at + 13], 'rate_multiplier_ppm', ARGV[at + 14],
+    'max_open_requests', ARGV[at + 15], 'block_on_insufficient', ARGV[at + 16],
+    'allow_negative', ARGV[at + 17], 'stream_allow_negative', ARGV[at + 18]
+  )
+  -- What was there has its time already, and each check gives it more.
+  if not known then keepQuota() end
 end
 
 local function isSettled(holder, nowMs)
@@ -133,11 +143,16 @@ end
 
 local function writeHold(trace, hold) redis.call('HSET', HOLDS, trace, holdText(hold)) end
 
+local function readOpenSums(apiKeyId)
+  local values = redis.call('HMGET', QUOTA, 'held', 'open', 'open:' .. apiKeyId)
+  return { held = values[1], open = values[2], openOfKey = values[3] }
+end
+
 -- Counts one open request less and one more, each of which may be nil, of one API key. With the quota that was read of
 -- this API key, what is counted is taken from it and put into it.
 local function countOpen(gone, placed, quota)
   local apiKeyId = (gone or placed).apiKeyId
-  quota = quota or readQuota(apiKeyId)
+  quota = quota or readOpenSums(apiKeyId)
   local held = quota.held or '0'
   if gone then held = add(held, negate(gone.amount)) end
   if placed then held = add(held, placed.amount) end
@@ -176,7 +191,7 @@ local function dropHold(trace, hold)
 end
 
 local function dropUnconfirmed(nowMs)
-  local late = redis.call('ZRANGEBYSCORE', UNCONFIRMED, '-inf', whole(nowMs), 'LIMIT', 0, MOST_DROPPED_AT_ONCE)
+  local late = redis.call('ZRANGEBYSCORE', UNCONFIRMED, '-inf', whole(nowMs), 'LIMIT', '0', MOST_DROPPED_AT_ONCE)
   for _, trace in ipairs(late) do
     local hold = readHold(trace)
     if hold then dropHold(trace, hold) end
