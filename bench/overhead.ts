@@ -20,7 +20,14 @@ import { type Floor, measureFloor, prepareFloor } from './services/floor.ts';
 const names = ['relay', 'embedded', 'memory+postgres', 'redis+postgres', 'portkey'] as const;
 type Name = (typeof names)[number];
 
-const connections = [1, 32, 256] as const;
+const alone = 1;
+const many = [32, 256] as const;
+const connections = [alone, ...many] as const;
+/**
+ * One connection alone is measured for so many times as long, and before any gateway is loaded: few requests make its
+ * p99, and what a loaded gateway leaves behind (collections, files to be written) isn't part of what one request adds.
+ */
+const timesAlone = 3;
 /** Where the CPU of a request is compared: neither idle nor overrun. */
 const usualConnections = 32;
 
@@ -115,7 +122,7 @@ function goalsOf(servers: Started['servers'], figure: Figure, floorMs: number): 
   const best = (name: Name) => Math.max(...connections.map((atOnce) => figure(name, atOnce, rate)));
   /** Less than the relay's is a disturbance, and no figure to divide by. */
   const added = (read: typeof p50) => {
-    const ms = figure('redis+postgres', 1, read) - figure('relay', 1, read);
+    const ms = figure('redis+postgres', alone, read) - figure('relay', alone, read);
     return ms > 0 ? ms : Number.NaN;
   };
   const goals: Goal[] = [];
@@ -167,9 +174,11 @@ export const overhead: Question = async (options) => {
   const floors: Floor[] = [];
   for (let round = 0; round < rounds; round++) {
     floors.push(await started.floor());
-    for (const [name, server] of rotated([...servers], round)) {
-      for (const atOnce of connections) measured.get(name)?.push(await measure(server, atOnce, seconds));
-    }
+    const inTurns = rotated([...servers], round);
+    for (const [name, server] of inTurns)
+      measured.get(name)?.push(await measure(server, alone, timesAlone * seconds));
+    for (const [name, server] of inTurns)
+      for (const atOnce of many) measured.get(name)?.push(await measure(server, atOnce, seconds));
     console.error(`round ${round + 1} of ${rounds}`);
   }
   const figure = figureOf(measured);
