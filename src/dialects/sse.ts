@@ -150,7 +150,8 @@ export class SseFramer {
 
   /** `data: …`, LF, LF: nearly every event of a language model's stream. */
   #parseOneLine(chunk: Buffer, start: number, end: number): SseEvent {
-    const raw = chunk.subarray(start, end);
+    // An event nearly always comes alone.
+    const raw = start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end);
     if (!startsWithData(chunk, start)) return this.#parse(raw);
     this.#isFirstEvent = false;
     const dataStart = start + (chunk[start + 5] === 0x20 ? 6 : 5);
