@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads';
+import { goBehindTheEventLoop } from '../domain/thread-priority.ts';
 import { cutRuns } from './cut-runs.ts';
 import { type EncodingName, encodingNameOf } from './encoding-name.ts';
 import type { CountAnswer, CountRequest } from './threaded-tokenizer.ts';
@@ -8,6 +9,8 @@ import type { CountAnswer, CountRequest } from './threaded-tokenizer.ts';
 
 if (parentPort === null) throw new Error('tokens are counted in a worker thread only');
 const port = parentPort;
+
+goBehindTheEventLoop();
 
 interface Encoding {
   countTokens(text: string, options: { readonly disallowedSpecial: Set<string> }): number;

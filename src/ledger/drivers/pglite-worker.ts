@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite, types } from '@electric-sql/pglite';
+import { goBehindTheEventLoop } from '../../domain/thread-priority.ts';
 import type { WorkerAnswer, WorkerRequest } from './embedded-engine.ts';
 import { PreparedStatements } from './pglite-prepared.ts';
 
@@ -8,6 +9,8 @@ import { PreparedStatements } from './pglite-prepared.ts';
 if (parentPort === null) throw new Error('the embedded ledger runs as a worker thread only');
 const port = parentPort;
 const { dataDir } = workerData as { dataDir: string };
+
+goBehindTheEventLoop();
 
 const asText = (value: string) => value;
 const pglite = await PGlite.create({
