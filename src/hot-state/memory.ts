@@ -28,11 +28,6 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
 
   const get = (tenantId: TenantId) => tenants.get(tenantId, clock.now());
 
-  const settle = (hold: HoldRef, tokens: number | null) => {
-    settled.add(hold.holder);
-    tenants.find(hold.tenantId)?.settle(hold, tokens, clock.now());
-  };
-
   /** Undefined when cold. */
   const open = (tenantId: TenantId) => {
     const tenant = tenants.find(tenantId);
@@ -71,10 +66,15 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
       return found.kind === 'loaded' ? extendHold(extension, askedAbout(found)) : found;
     },
     deduct: async (hold, projection, tokens) => {
-      settle(hold, tokens);
-      get(projection.tenantId).project(projection);
+      settled.add(hold.holder);
+      const tenant = get(projection.tenantId);
+      tenant.settle(hold, tokens, clock.now());
+      tenant.project(projection);
     },
-    release: async (hold) => settle(hold, 0),
+    release: async (hold) => {
+      settled.add(hold.holder);
+      tenants.find(hold.tenantId)?.settle(hold, 0, clock.now());
+    },
     project: async (projection) => get(projection.tenantId).project(projection),
     load: async ({ projection, openPendings }, ticket) => {
       const tenant = get(projection.tenantId);

@@ -33,6 +33,8 @@ interface KnownQuota {
   readonly quota: ApiKeyQuota;
 }
 
+const noQuotas: readonly QuotaLeft[] = [];
+
 const nothing: Reserved = { requests: 0n, tokens: 0n, amount: 0n };
 
 /** The API keys of one tenant: their quotas, and what their open requests keep free of them. */
@@ -79,6 +81,8 @@ export class ApiKeys {
 
   /** Of the quotas that are set, by type and then by period. */
   left(apiKeyId: ApiKeyId, day: string): readonly QuotaLeft[] {
+    // Most have none, and every check asks.
+    if (!this.#quotas.has(apiKeyId)) return noQuotas;
     const reserved = [...(this.#reserved.get(apiKeyId) ?? [])];
     return this.#set(apiKeyId).map((quota) => {
       const { quotaType, resetPeriod, total } = quota;
@@ -127,8 +131,11 @@ export class ApiKeys {
   }
 }
 
+const unlimited: RemainingOfApiKey = { requests: null, tokens: null, amount: null };
+
 /** The least of each type. */
 export function leastLeft(quotas: readonly QuotaLeft[]): RemainingOfApiKey {
+  if (quotas.length === 0) return unlimited;
   const least = (quotaType: QuotaType) =>
     quotas.reduce<bigint | null>(
       (least, one) =>

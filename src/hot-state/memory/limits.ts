@@ -27,14 +27,15 @@ export function ratesOf(
   { apiKey }: CalledLimits,
   apiKeyId: ApiKeyId,
 ): readonly Rate[] {
-  const rate = (name: Limit, measure: Measure, scope: Scope, limit: number | null): readonly Rate[] =>
-    limit === null ? [] : [{ name, measure, scope, limit }];
-  return [
-    ...rate('requests_per_minute', 'requests', null, rpmLimit),
-    ...rate('tokens_per_minute', 'tokens', null, tpmLimit),
-    ...rate('api_key_requests_per_minute', 'requests', apiKeyId, apiKey.rpmLimit),
-    ...rate('api_key_tokens_per_minute', 'tokens', apiKeyId, apiKey.tpmLimit),
-  ];
+  const rates: Rate[] = [];
+  const add = (name: Limit, measure: Measure, scope: Scope, limit: number | null) => {
+    if (limit !== null) rates.push({ name, measure, scope, limit });
+  };
+  add('requests_per_minute', 'requests', null, rpmLimit);
+  add('tokens_per_minute', 'tokens', null, tpmLimit);
+  add('api_key_requests_per_minute', 'requests', apiKeyId, apiKey.rpmLimit);
+  add('api_key_tokens_per_minute', 'tokens', apiKeyId, apiKey.tpmLimit);
+  return rates;
 }
 
 /** A limit that stands in the way, and how long it does; null where no time helps. */
@@ -68,6 +69,7 @@ export function rateObstacles(
   amounts: Readonly<Record<Measure, number>>,
   nowMs: number,
 ): readonly Obstacle[] {
+  if (rates.length === 0) return [];
   return rates.flatMap(({ name, measure, scope, limit }) => {
     const freesInMs = tenant.windows.look(measure, scope).fitsInMs(nowMs, amounts[measure], limit);
     return freesInMs === 0 ? [] : [{ limit: name, freesInMs }];
@@ -85,8 +87,10 @@ export function apiKeyObstacles(
   added: Added,
   nowMs: number,
 ): readonly Obstacle[] {
+  const quotas = tenant.apiKeys.left(apiKeyId, day);
+  if (quotas.length === 0) return [];
   const endsAtMs = { daily: dayEndsAtMs, monthly: monthEndsAtMs, never: null };
-  const found = tenant.apiKeys.left(apiKeyId, day).flatMap(({ quotaType, resetPeriod, total, left }) => {
+  const found = quotas.flatMap(({ quotaType, resetPeriod, total, left }) => {
     const more = added[quotaType];
     if (more === null || more <= left) return [];
     // What is more than the whole quota doesn't pass in the next period either.
@@ -140,7 +144,11 @@ export function remainingOf(
   const openInDay = tenant.openByDay.get(day) ?? 0;
   const left = (quota: number | null, used: number) => (quota === null ? null : Math.max(0, quota - used));
   const rate = (measure: Measure) =>
-    tightest(rates.filter((one) => one.measure === measure).map((one) => remainingRate(tenant, one, nowMs)));
+    rates.length === 0
+      ? null
+      : tightest(
+          rates.filter((one) => one.measure === measure).map((one) => remainingRate(tenant, one, nowMs)),
+        );
   return {
     available: nano(balance + creditLimit - tenant.held),
     dailyRequests: left(dailyQuota, usedInDay(projection, day) + openInDay),

@@ -52,7 +52,8 @@ export class Tenant {
   project(projection: QuotaProjection): void {
     this.apiKeys.project(projection);
     if (this.projection === null || projection.version > this.projection.version)
-      this.projection = { ...projection, apiKeyQuotas: [] };
+      this.projection =
+        projection.apiKeyQuotas.length === 0 ? projection : { ...projection, apiKeyQuotas: [] };
   }
 
   /** Where none stands under this trace id. */
@@ -61,6 +62,14 @@ export class Tenant {
     this.held += hold.amount;
     addTo(this.openByDay, hold.periodDay, 1);
     this.apiKeys.open(hold);
+    if (hold.state === 'checked') this.#unconfirmed.set(traceId, nowMs + unconfirmedForMs);
+  }
+
+  /** By one of the same holder, amount, tokens and day. */
+  replace(traceId: TraceId, hold: Hold, nowMs: number): void {
+    this.holds.set(traceId, hold);
+    // Behind the others: they are dropped in this order.
+    this.#unconfirmed.delete(traceId);
     if (hold.state === 'checked') this.#unconfirmed.set(traceId, nowMs + unconfirmedForMs);
   }
 
