@@ -70,7 +70,7 @@ export async function checksPerSecond(
 ): Promise<number> {
   const all = Array.from({ length: checksOfARound }, () => request(tenantAt(below(random, tenants))));
   // Each tenant's period is learned the first time that this process asks.
-  await forEach(all, atOnce, (one) => hotState.check(one));
+  await forEach(all, atOnce, async (one) => await hotState.check(one));
   await forEach(all, atOnce, (one) => hotState.release(one));
   const checks = all.map(({ tenantId }) => request(tenantId));
   await around.before?.();

@@ -108,7 +108,8 @@ export async function admit(
   for (let attempt = 1; ; attempt++) {
     const [holdAmount, tokens] = [size.holdOf(sought.held), size.tokensOf(sought.most)];
     const check = { tenantId, apiKeyId, traceId, holder, holdAmount, tokens, limits, observe };
-    const answer = await options.tenants.ask(tenantId, () => options.hotState.check(check));
+    const asking = options.tenants.ask(tenantId, () => options.hotState.check(check));
+    const answer = asking instanceof Promise ? await asking : asking;
     if (answer.kind === 'admitted') {
       const clampedOutput = sought.most < first.most ? sought.most : null;
       const { periodDay, exceeded, remaining } = answer;

@@ -2,6 +2,7 @@ import { sleep, type Timers, within } from '../domain/clock.ts';
 import { type ErrorCode, Fault } from '../domain/errors.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { formatAmount, type NanoUsd } from '../domain/money.ts';
+import type { Soon } from '../domain/soon.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { HoldRef, HotState } from '../hot-state/hot-state.ts';
 import type { Commit, Ledger, Void } from '../ledger/ledger.ts';
@@ -112,32 +113,52 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
   const settling = new Set<TransactionId>();
   const overdue = new OverdueCharges(clock);
 
-  function track<T>(settlement: Promise<T>): Promise<T> {
+  function track<T>(settlement: Promise<T>, onEnd: () => void = () => undefined): Promise<T> {
     running.add(settlement);
-    const end = () => running.delete(settlement);
+    const end = () => {
+      running.delete(settlement);
+      onEnd();
+    };
     settlement.then(end, end);
     return settlement;
   }
 
   /** Tries until it is done. What isn't absence but refusal is not tried for ever: it would fail for ever. */
-  async function untilDone<T>(
+  function untilDone<T>(
     what: string,
     traceId: TraceId,
-    attempt: () => Promise<T>,
+    attempt: () => Soon<T>,
     longestPauseMs = usualPauseMs,
+  ): Soon<T> {
+    const again = (error: unknown) => tryAgain(what, traceId, attempt, { error, longestPauseMs });
+    try {
+      const first = attempt();
+      return first instanceof Promise ? first.catch(again) : first;
+    } catch (error) {
+      return again(error);
+    }
+  }
+
+  async function tryAgain<T>(
+    what: string,
+    traceId: TraceId,
+    attempt: () => Soon<T>,
+    failed: { error: unknown; readonly longestPauseMs: number },
   ): Promise<T> {
     let refusals = 0;
     let hasTold = false;
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, failed.longestPauseMs)) {
+      const { error } = failed;
+      const isGivenUp = !isAbsence(error) && ++refusals >= maxRefusals;
+      // Said once: of thousands that wait for a ledger that is away each is tried again and again.
+      if (!hasTold || isGivenUp) observer.fault(what, error, traceId);
+      hasTold = true;
+      if (isGivenUp) throw error;
+      await sleep(clock, pauseMs);
       try {
         return await attempt();
-      } catch (error) {
-        const isGivenUp = !isAbsence(error) && ++refusals >= maxRefusals;
-        // Said once: of thousands that wait for a ledger that is away each is tried again and again.
-        if (!hasTold || isGivenUp) observer.fault(what, error, traceId);
-        hasTold = true;
-        if (isGivenUp) throw error;
-        await sleep(clock, pauseMs);
+      } catch (next) {
+        failed.error = next;
       }
     }
   }
@@ -149,14 +170,15 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
     const hold = holdOf(close);
     const tokens = inputTokens(usage) + outputTokens(usage);
     const commits = () => ledger.commitPending(close);
-    const written = untilDone('committing to the ledger', traceId, commits, commitPauseMs);
+    const written = Promise.resolve(untilDone('committing to the ledger', traceId, commits, commitPauseMs));
     overdue.watch(close.tenantId, written);
     const answer = await written;
     switch (answer.kind) {
       case 'committed': {
-        await tellHotState('projecting a commit', traceId, () =>
+        const telling = tellHotState('projecting a commit', traceId, () =>
           hotState.deduct(hold, answer.projection, tokens),
         );
+        if (telling instanceof Promise) await telling;
         const { transactionId, amount, balanceAfter } = answer;
         return { kind: 'charged', transactionId, amount, balanceAfter, wasThere: false };
       }
@@ -185,13 +207,11 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
    * The client's next request finds the hold gone, and with hot state away its answer is not late: what became of
    * it is in the ledger, and until hot state knows, too much is held.
    */
-  async function tellHotState(what: string, traceId: TraceId, attempt: () => Promise<void>): Promise<void> {
-    const told = track(untilDone(what, traceId, attempt));
-    await within(
-      clock,
-      told.catch(() => undefined),
-      hotStateWaitMs,
-    );
+  function tellHotState(what: string, traceId: TraceId, attempt: () => Soon<void>): Soon<void> {
+    const telling = untilDone(what, traceId, attempt);
+    if (!(telling instanceof Promise)) return;
+    const told = track(telling).catch(() => undefined);
+    return within(clock, told, hotStateWaitMs).then(() => undefined);
   }
 
   async function deductNewest(hold: HoldRef, tokens: number): Promise<void> {
@@ -208,15 +228,12 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
 
   function only<T>(id: TransactionId, settlement: () => Promise<T>): Promise<T> {
     settling.add(id);
-    const settled = settlement();
-    const end = () => settling.delete(id);
-    settled.then(end, end);
-    return settled;
+    return track(settlement(), () => settling.delete(id));
   }
 
   return {
-    commit: (close) => track(only(close.transactionId, () => commit(close))),
-    void: (close) => track(only(close.transactionId, () => voidPending(close))),
+    commit: (close) => only(close.transactionId, () => commit(close)),
+    void: (close) => only(close.transactionId, () => voidPending(close)),
     isOverdue: (tenantId) => overdue.has(tenantId),
     isSettling: (transactionId) => settling.has(transactionId),
     idle: async () => {

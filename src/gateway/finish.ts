@@ -1,5 +1,6 @@
 import { type AnswerReading, nothingSaid } from '../dialects/dialect.ts';
 import type { Refusal } from '../domain/errors.ts';
+import type { Soon } from '../domain/soon.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { type Unreachable, UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
 import type { Exchange, ExchangeOptions } from './exchange.ts';
@@ -131,7 +132,8 @@ async function finishAnswer(
       return uncovered(refused);
     }
   }
-  if (!(await mayCharge(exchange, options))) {
+  const may = mayCharge(exchange, options);
+  if (!(may instanceof Promise ? await may : may)) {
     await voidIt(exchange, 'gateway_died', 'the gateway lost touch with its ledger', options);
     return lostTouchBefore;
   }
@@ -146,8 +148,8 @@ async function finishAnswer(
  * Whether nobody else can have closed it. Asked before the commit and never after it: one that waits for its ledger may
  * still be written, and what is charged has to be handed out.
  */
-async function mayCharge({ open }: Exchange, { lease }: ExchangeOptions): Promise<boolean> {
-  return lease.isValid(open.owner) || (await lease.renewed(open.owner, renewWithinMs));
+function mayCharge({ open }: Exchange, { lease }: ExchangeOptions): Soon<boolean> {
+  return lease.isValid(open.owner) || lease.renewed(open.owner, renewWithinMs);
 }
 
 /** A body that ended early: of an answer that isn't a stream, nothing was delivered. */

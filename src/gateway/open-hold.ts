@@ -11,8 +11,8 @@ export function openHold(open: OpenRequest, options: OpenHoldOptions): GrowingHo
   return new GrowingHold({
     heldAmount,
     growth,
-    extend: (holdAmount) =>
-      tenants.ask(tenantId, () => hotState.extend({ ...holdOf(open), holdAmount, tokens, periodDay })),
+    extend: async (holdAmount) =>
+      await tenants.ask(tenantId, () => hotState.extend({ ...holdOf(open), holdAmount, tokens, periodDay })),
     refresh: () => tenants.refresh(tenantId),
     onFault: (error) => observer.fault('extending a hold', error, open.traceId),
     clock,

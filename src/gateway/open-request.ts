@@ -120,7 +120,8 @@ async function askToConfirm(open: OpenRequest, options: OpenPendingOptions) {
   const untilMs = clock.monotonic() + confirmWithinMs;
   for (;;) {
     try {
-      return await tenants.ask(tenantId, () => hotState.confirm(confirmation));
+      const asking = tenants.ask(tenantId, () => hotState.confirm(confirmation));
+      return asking instanceof Promise ? await asking : asking;
     } catch (error) {
       observer.fault('confirming a hold', error, traceId);
       if (clock.monotonic() + confirmPauseMs > untilMs) return refusalOf(error, 'Nothing was charged.');

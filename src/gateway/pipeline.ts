@@ -111,9 +111,11 @@ export function createPipeline(given: PipelineOptions): Pipeline {
   const serving = new Set<Promise<void>>();
   return {
     serve: (request, client) => {
-      const served = serve(request, client, options).finally(() => serving.delete(served));
+      const served = serve(request, client, options);
       serving.add(served);
-      return served;
+      return served.then(() => {
+        serving.delete(served);
+      });
     },
     idle: async () => {
       while (serving.size > 0) await Promise.allSettled(serving);
@@ -185,7 +187,8 @@ async function answer(
   if (request.kind === 'refused') return request;
   progress.asked(request.model, request.stream);
 
-  const resolved = await resolve(apiKey, request, dialect.name, options);
+  const resolving = resolve(apiKey, request, dialect.name, options);
+  const resolved = resolving instanceof Promise ? await resolving : resolving;
   if (resolved.kind === 'refused') return resolved;
   const { targets } = resolved;
   const unknown = unknownMemberRefusal(request, targets);

@@ -1,5 +1,6 @@
 import {
   type ApiKey,
+  type BookPrice,
   bookPriceOf,
   type Catalog,
   type DialectName,
@@ -10,6 +11,7 @@ import type { DialectRequest } from '../dialects/dialect.ts';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import { type PriceList, rateCardAt, withMissingRates } from '../domain/pricing.ts';
+import { type Soon, whenKnown } from '../domain/soon.ts';
 import { toolUnits } from '../domain/usage.ts';
 
 export interface ResolveOptions {
@@ -30,12 +32,12 @@ export interface Resolved {
 }
 
 /** Which upstreams serve the model for this API key, in which order, and at what price. */
-export async function resolve(
+export function resolve(
   apiKey: ApiKey,
   { model: modelName, otherModels = [] }: Pick<DialectRequest, 'model' | 'otherModels'>,
   dialect: DialectName,
-  { catalog, clock, random }: ResolveOptions,
-): Promise<Resolved | Refusal> {
+  options: ResolveOptions,
+): Soon<Resolved | Refusal> {
   const tooMany = otherModelsRefusal(otherModels);
   if (tooMany !== null) return tooMany;
   const { models } = apiKey;
@@ -47,22 +49,38 @@ export async function resolve(
     });
   }
   // SQL text has no NUL, so no model has one in its name.
-  const found = modelName.includes('\0') ? undefined : catalog.findModel(modelName);
-  const model = found instanceof Promise ? await found : found;
+  const found = modelName.includes('\0') ? undefined : options.catalog.findModel(modelName);
+  return whenKnown(found, (model) => served(model, modelName, dialect, options));
+}
+
+function served(
+  model: ServedModel | undefined,
+  modelName: string,
+  dialect: DialectName,
+  { catalog, clock, random }: ResolveOptions,
+): Soon<Resolved | Refusal> {
   const speaking = model?.targets.filter(({ upstream }) => upstream.dialects.includes(dialect)) ?? [];
   const [first, ...rest] = inOrder(speaking, random);
   if (model === undefined || first === undefined) {
     const message = `There is no model "${modelName}" here for this API. GET /v1/models lists those that there are.`;
     return refusal('MODEL_NOT_FOUND', message, { param: 'model' });
   }
-  const book = bookPriceOf(model, catalog);
-  const published = book instanceof Promise ? await book : book;
-  const card = rateCardAt(model.rateCards, clock.now());
+  const targets = [first, ...rest] as const;
+  return whenKnown(bookPriceOf(model, catalog), (book) => priced(model, targets, book, clock.now()));
+}
+
+function priced(
+  model: ServedModel,
+  targets: Resolved['targets'],
+  published: BookPrice | undefined,
+  nowMs: number,
+): Resolved | Refusal {
+  const card = rateCardAt(model.rateCards, nowMs);
   // What a card leaves out of tools is at its published price: a unit without a price would be given away.
   const prices =
     card === undefined ? published?.prices : withMissingRates(card, published?.prices, toolUnits);
   if (prices === undefined) {
-    const message = `The model "${modelName}" has no price yet, so it is not served.`;
+    const message = `The model "${model.name}" has no price yet, so it is not served.`;
     return refusal('MODEL_NOT_PRICED', message, { param: 'model' });
   }
   return {
@@ -70,7 +88,7 @@ export async function resolve(
     model: { ...model, maxOutputTokens: model.maxOutputTokens ?? published?.maxOutputTokens ?? null },
     longestPrompt: model.maxInputTokens ?? published?.maxInputTokens ?? null,
     prices,
-    targets: [first, ...rest],
+    targets,
   };
 }
 

@@ -24,13 +24,21 @@ const pauseMs = 50;
 const pattern = /^[\x20-\x7e]{1,255}$/;
 
 /** Requests that carry one `x-session-id` run one at a time within their tenant. Others just run. */
-export async function inSession(
-  { tenantId, transactionId: holder, headers, client }: SessionRequest,
+export function inSession(
+  request: SessionRequest,
   options: SessionOptions,
   run: () => Promise<Refusal | null>,
 ): Promise<Refusal | null> {
-  const sessionId = headers['x-session-id'];
-  if (sessionId === undefined) return await run();
+  const sessionId = request.headers['x-session-id'];
+  return sessionId === undefined ? run() : oneAtATime(sessionId, request, options, run);
+}
+
+async function oneAtATime(
+  sessionId: string | string[],
+  { tenantId, transactionId: holder, client }: SessionRequest,
+  options: SessionOptions,
+  run: () => Promise<Refusal | null>,
+): Promise<Refusal | null> {
   if (typeof sessionId !== 'string' || !pattern.test(sessionId)) {
     return refusal('REQUEST_INVALID', '`x-session-id` must be 1 to 255 printable ASCII characters.', {
       param: 'x-session-id',

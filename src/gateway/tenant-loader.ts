@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
+import { type Soon, whenKnown } from '../domain/soon.ts';
 import type {
   Admitted,
   AlreadyOpen,
@@ -26,8 +27,8 @@ export interface TenantLoader {
    */
   ask<Answer extends Decided>(
     tenantId: TenantId,
-    question: () => Promise<Answer | Cold>,
-  ): Promise<Answer | Refusal>;
+    question: () => Soon<Answer | Cold>,
+  ): Soon<Answer | Refusal>;
   /**
    * Shows hot state the tenant's newest row, once a second at most: a projection that was lost, of a top-up
    * for one, must not deny a tenant for longer.
@@ -77,6 +78,22 @@ export function createTenantLoader({ hotState, ledger, clock }: TenantLoaderOpti
     return begun;
   }
 
+  async function loadAndAsk<Answer extends Decided>(
+    tenantId: TenantId,
+    cold: Cold,
+    question: () => Soon<Answer | Cold>,
+  ): Promise<Answer | Refusal> {
+    let { ticket } = cold;
+    for (let loads = 0; loads < maxLoads; loads++) {
+      if (!(await loadOnce(tenantId, ticket)))
+        return refusal('API_KEY_INVALID', 'The tenant of this API key does not exist any more.');
+      const answer = await question();
+      if (answer.kind !== 'cold') return answer;
+      ticket = answer.ticket;
+    }
+    return refusal('HOT_STATE_UNAVAILABLE', 'Try again. Nothing was charged.');
+  }
+
   const refreshes = new LRUCache<TenantId, Refresh>({
     max: maxFresh,
     ttl: freshForMs,
@@ -106,15 +123,9 @@ export function createTenantLoader({ hotState, ledger, clock }: TenantLoaderOpti
       await done;
       return isUnderWay;
     },
-    ask: async (tenantId, question) => {
-      for (let loads = 0; ; loads++) {
-        const answer = await question();
-        if (answer.kind !== 'cold') return answer;
-        if (loads === maxLoads) return refusal('HOT_STATE_UNAVAILABLE', 'Try again. Nothing was charged.');
-        if (!(await loadOnce(tenantId, answer.ticket))) {
-          return refusal('API_KEY_INVALID', 'The tenant of this API key does not exist any more.');
-        }
-      }
-    },
+    ask: (tenantId, question) =>
+      whenKnown(question(), (answer) =>
+        answer.kind === 'cold' ? loadAndAsk(tenantId, answer, question) : answer,
+      ),
   };
 }

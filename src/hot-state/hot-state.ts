@@ -1,6 +1,7 @@
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { QuotaProjection } from '../domain/quota.ts';
+import type { Soon } from '../domain/soon.ts';
 import type { TenantSnapshot } from '../ledger/ledger.ts';
 
 /** A hold and whose it is. */
@@ -214,7 +215,8 @@ export interface HoldsOfTenant {
 
 /**
  * Admits or denies; knows no money of its own. Every call may be repeated: keyed by trace id and
- * holder, the second answers as the first.
+ * holder, the second answers as the first. What every request asks is answered at once where hot state is in
+ * this process.
  *
  * @throws Fault HOT_STATE_UNAVAILABLE when it can't be reached.
  */
@@ -223,14 +225,14 @@ export interface HotState {
    * Atomic over all limits: places the hold and counts the request, or changes nothing. The hold stands for
    * 30 seconds, unless it is confirmed: who placed it may have died.
    */
-  check(check: QuotaCheck): Promise<Admitted | Denied | Cold | AlreadyOpen | Settled>;
+  check(check: QuotaCheck): Soon<Admitted | Denied | Cold | AlreadyOpen | Settled>;
   /**
    * The request's PENDING row is durable: its hold stays until it is settled. A hold that was lost in the
    * meantime, with all of hot state or for its age, is placed anew if every limit allows; where one denies, or
    * the request was settled, the row has to be voided. Nothing may be delivered before it is confirmed: a
    * flush between check and row lets another request have the same money.
    */
-  confirm(confirmation: Confirmation): Promise<Confirmed | Denied | Cold | Settled>;
+  confirm(confirmation: Confirmation): Soon<Confirmed | Denied | Cold | Settled>;
   /**
    * Enlarges the hold of a confirmed request to `holdAmount`, which is the whole and not what is added. A hold
    * that was lost is placed anew.
@@ -240,7 +242,7 @@ export interface HotState {
    * Takes the projection if its version is newer, and releases the hold if it is this holder's. The tokens that
    * were really used take the place of those that were reserved in their minute; null where they aren't known.
    */
-  deduct(hold: HoldRef, projection: QuotaProjection, tokens: number | null): Promise<void>;
+  deduct(hold: HoldRef, projection: QuotaProjection, tokens: number | null): Soon<void>;
   /**
    * Releases the hold of a voided request if it is this holder's; the request then counts in no day and used no
    * tokens. It stays counted in its minute: it was admitted.

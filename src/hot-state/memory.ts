@@ -53,11 +53,11 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
   }
 
   return {
-    check: async (check) => {
+    check: (check) => {
       const found = tenantOf(check);
       return found.kind === 'loaded' ? checkQuota(check, askedAbout(found), periods) : found;
     },
-    confirm: async (confirmation) => {
+    confirm: (confirmation) => {
       const found = tenantOf(confirmation);
       return found.kind === 'loaded' ? confirmHold(confirmation, askedAbout(found)) : found;
     },
@@ -65,7 +65,7 @@ export function createMemoryHotState({ clock, maxTenants = 100_000 }: MemoryHotS
       const found = tenantOf(extension);
       return found.kind === 'loaded' ? extendHold(extension, askedAbout(found)) : found;
     },
-    deduct: async (hold, projection, tokens) => {
+    deduct: (hold, projection, tokens) => {
       settled.add(hold.holder);
       const tenant = get(projection.tenantId);
       tenant.settle(hold, tokens, clock.now());

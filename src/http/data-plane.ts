@@ -180,12 +180,11 @@ function serveDialects(server: FastifyInstance, places: Places, options: DataPla
       places.delete(request);
       // The pipeline knows how long it needs the body, and nothing else keeps it.
       request.body = undefined;
-      void pipeline
-        .serve({ dialect, ...caller, call, arrivedAtMs, spans }, responseClient(reply.raw, dialect, sending))
-        .finally(() => {
-          place?.leave();
-          spans?.ended(reply.raw.headersSent ? reply.raw.statusCode : null);
-        });
+      const client = responseClient(reply.raw, dialect, sending);
+      void pipeline.serve({ dialect, ...caller, call, arrivedAtMs, spans }, client).then(() => {
+        place?.leave();
+        spans?.ended(reply.raw.headersSent ? reply.raw.statusCode : null);
+      });
       return reply;
     });
   }

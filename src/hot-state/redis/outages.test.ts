@@ -76,7 +76,9 @@ it('refuses at once while Redis is gone, and is cold when a new one is there', a
   const restarted = await startRedis({ port: `${server.port}` });
   undo.defer(() => restarted.stop());
   await expect
-    .poll(() => hotState.check(check('later')).catch(() => null), { timeout: 10_000 })
+    .poll(async () => await Promise.resolve(hotState.check(check('later'))).catch(() => null), {
+      timeout: 10_000,
+    })
     .toMatchObject({ kind: 'cold' });
 });
 

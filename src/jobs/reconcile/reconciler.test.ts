@@ -285,7 +285,7 @@ describe('a request in flight', () => {
     });
     expect(await reconcile({ tenantId })).toEqual(none);
     const { projection } = await commit(draft);
-    const deduct = () => hotState.deduct(refOf(draft), projection, null);
+    const deduct = async () => await hotState.deduct(refOf(draft), projection, null);
     expect(await reconcile({ tenantId }, { timers: skipping(deduct) })).toEqual(none);
     await expectEqual(tenantId);
   });
