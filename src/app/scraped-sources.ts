@@ -1,7 +1,7 @@
 import type { ByteBudget } from '../domain/byte-budget.ts';
 import { type Pipeline, usualPendingTtlMs } from '../gateway/pipeline.ts';
-import type { DataPlaneBounds } from '../http/data-plane.ts';
 import type { HealthOptions } from '../http/health.ts';
+import type { DataPlaneBounds } from '../http/serve-dialects.ts';
 import type { Heartbeat } from '../jobs/heartbeat.ts';
 import { openFigures } from '../ledger/open-figures.ts';
 import type { Queue, ScrapedSources } from '../observability/metrics/scraped-gauges.ts';

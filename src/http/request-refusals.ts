@@ -64,3 +64,13 @@ export function encodingRefusal({ headers }: FastifyRequest): Refusal | null {
   if (encoding === undefined || encoding === 'identity') return null;
   return refusal('REQUEST_INVALID', `Send the body without compression, not as "${encoding}".`);
 }
+
+/** A type, a subtype, and whatever parameters (RFC 9110, section 8.3). */
+const mediaType = /^\s*[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
+
+/** Whatever type it says, it is read as JSON; what says none at all comes from a client that is broken. */
+export function contentTypeRefusal({ headers }: FastifyRequest): Refusal | null {
+  const type = headers['content-type'];
+  if (type === undefined || type === 'application/json' || mediaType.test(type)) return null;
+  return refusal('REQUEST_INVALID', `"${type.slice(0, 100)}" is no content type. Nothing was charged.`);
+}
