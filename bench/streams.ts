@@ -5,7 +5,7 @@ import { mean, median, rounded } from './figures.ts';
 import type { Goal } from './goals.ts';
 import { startBareRelay } from './http/bare-relay.ts';
 import { startBenchGateway } from './http/gateway.ts';
-import { goLast, pinThisProcess } from './http/pinned.ts';
+import { pinThisProcess } from './http/pinned.ts';
 import type { BenchServer } from './http/server.ts';
 import type { BenchOptions, Question } from './question.ts';
 import { rotated, warmUpSecondsOf } from './rounds.ts';
@@ -75,8 +75,6 @@ async function startParts(
   const clients = kept(await startStreamClients());
   const postgres = kept(await startPostgres([`fsync=${fsync}`]));
   const redis = kept(await startRedis());
-  // They share the core of whoever sends events and takes them: that an event comes would be seen behind a commit.
-  goLast([...(await postgres.processes()), redis.pid]);
   const options = { upstreamUrl: upstream.url, profileFolder };
   return {
     upstream,

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { availableParallelism, setPriority } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -45,14 +45,6 @@ export async function startedOn<T>(core: Core, start: () => Promise<T>): Promise
   } finally {
     if (before !== null) await pinThisProcess(before);
   }
-}
-
-/** Lower than that of others, but still a quarter of a core that one other wants for itself alone. */
-const lastPriority = 5;
-
-/** Has processes, and what they start, wait for the others of their core. */
-export function goLast(pids: readonly number[]): void {
-  for (const pid of pids) setPriority(pid, lastPriority);
 }
 
 /** Of `getconf CLK_TCK`, on every Linux. */
