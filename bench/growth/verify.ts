@@ -1,4 +1,19 @@
+import { waitUntil } from '../../test/support/services/wait-until.ts';
 import { ask } from '../ledger/database.ts';
+
+const settledWithinMs = 30_000;
+
+/** Those that were under way when the load ended are being charged still. */
+async function untilSettled(url: string): Promise<void> {
+  const isSo = async () => {
+    const { settled } = await ask<{ readonly settled: boolean }>(
+      url,
+      "SELECT NOT EXISTS (SELECT FROM billing_transaction WHERE status = 'PENDING') AS settled",
+    );
+    return settled;
+  };
+  await waitUntil({ what: 'no transaction is open', isSo, withinMs: settledWithinMs });
+}
 
 export async function databaseBytes(url: string): Promise<number> {
   const { bytes } = await ask<{ readonly bytes: string }>(
@@ -10,6 +25,7 @@ export async function databaseBytes(url: string): Promise<number> {
 
 /** Of these tenants, what was there before and what came to it: gapless, unbroken, and nothing open. */
 export async function verifyChains(url: string, tenants: readonly string[]): Promise<readonly string[]> {
+  await untilSettled(url);
   const { checked, wrong } = await ask<{ readonly checked: string; readonly wrong: string }>(
     url,
     `SELECT count(*) AS checked, count(*) FILTER (WHERE NOT (

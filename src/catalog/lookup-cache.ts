@@ -21,13 +21,8 @@ interface Aged<Value> {
   readonly sinceMs: number;
 }
 
-/** All that was learnt between two invalidations. */
-interface Epoch<Name extends string, Value extends object> {
-  readonly found: LRUCache<Name, Aged<Value>>;
-  /** Names without a value, apart: a flood of them evicts nothing real. */
-  readonly missing: LRUCache<Name, Aged<null>>;
-  readonly underWay: Map<Name, Promise<Value | undefined>>;
-}
+/** The lookups that began between two invalidations. */
+type Epoch<Name extends string, Value extends object> = Map<Name, Promise<Value | undefined>>;
 
 /** Under a flood an answer may be so many times as old as otherwise, and no older: it may have been revoked. */
 const staleFactor = 10;
@@ -35,22 +30,25 @@ const staleFactor = 10;
 /** Remembers answers of bounded age and number; those who ask for the same at once share one lookup. */
 export class LookupCache<Name extends string, Value extends object> {
   readonly #options: LookupCacheOptions<Name, Value>;
-  #epoch: Epoch<Name, Value>;
+  readonly #found: LRUCache<Name, Aged<Value>>;
+  /** Names without a value, apart: a flood of them evicts nothing real. */
+  readonly #missing: LRUCache<Name, Aged<null>>;
+  #underWay: Epoch<Name, Value> = new Map();
 
   constructor(options: LookupCacheOptions<Name, Value>) {
     this.#options = options;
-    this.#epoch = this.#newEpoch();
+    this.#found = new LRUCache({ max: options.maxFound });
+    this.#missing = new LRUCache({ max: options.maxMissing });
   }
 
   /** At once where it is known. */
   get(name: Name): Soon<Value | undefined> {
-    const { found, missing, underWay } = this.#epoch;
     const nowMs = this.#options.clock.monotonic();
-    const known = found.get(name);
+    const known = this.#found.get(name);
     if (known !== undefined && nowMs - known.sinceMs < this.#options.maxAgeMs) return known.value;
-    const absent = missing.get(name);
+    const absent = this.#missing.get(name);
     if (absent !== undefined && nowMs - absent.sinceMs < this.#options.maxAgeMissingMs) return undefined;
-    const lookup = underWay.get(name) ?? this.#lookUp(name);
+    const lookup = this.#underWay.get(name) ?? this.#lookUp(name);
     if (known === undefined || nowMs - known.sinceMs > staleFactor * this.#options.maxAgeMs) return lookup;
     // A flood of unknown names must not lock out whom we know: what we have serves until it is over.
     return lookup.catch((error) => {
@@ -60,23 +58,18 @@ export class LookupCache<Name extends string, Value extends object> {
   }
 
   /**
-   * Forgets everything. A lookup that is under way still answers those who wait for it, but leaves its
-   * answer in the epoch that ended, where nobody looks.
+   * Forgets everything. A lookup that is under way still answers those who wait for it, but its answer, of the epoch
+   * that ended, isn't remembered.
    */
   clear(): void {
-    this.#epoch = this.#newEpoch();
-  }
-
-  #newEpoch(): Epoch<Name, Value> {
-    return {
-      found: new LRUCache({ max: this.#options.maxFound }),
-      missing: new LRUCache({ max: this.#options.maxMissing }),
-      underWay: new Map(),
-    };
+    this.#underWay = new Map();
+    // Not replaced: making room for as many as they may hold takes milliseconds.
+    this.#found.clear();
+    this.#missing.clear();
   }
 
   #lookUp(name: Name): Promise<Value | undefined> {
-    const epoch = this.#epoch;
+    const epoch = this.#underWay;
     const lookup = this.#options.gate
       .run(async () => {
         // The answer is as old as the moment before it was asked for.
@@ -85,18 +78,19 @@ export class LookupCache<Name extends string, Value extends object> {
         this.#remember(epoch, name, value, sinceMs);
         return value;
       })
-      .finally(() => epoch.underWay.delete(name));
-    epoch.underWay.set(name, lookup);
+      .finally(() => epoch.delete(name));
+    epoch.set(name, lookup);
     return lookup;
   }
 
   #remember(epoch: Epoch<Name, Value>, name: Name, value: Value | undefined, sinceMs: number): void {
+    if (epoch !== this.#underWay) return;
     if (value === undefined) {
-      epoch.found.delete(name);
-      epoch.missing.set(name, { value: null, sinceMs });
+      this.#found.delete(name);
+      this.#missing.set(name, { value: null, sinceMs });
     } else {
-      epoch.missing.delete(name);
-      epoch.found.set(name, { value, sinceMs });
+      this.#missing.delete(name);
+      this.#found.set(name, { value, sinceMs });
     }
   }
 }

@@ -89,7 +89,8 @@ local function projectQuota(quotas, told)
   table.insert(quotas, told)
 end
 
--- Takes each quota that is newer than what is known: [[API key id, type and period, total, used, since], …] in JSON. One that was taken away stays as such, so that an older projection doesn't bring it back.
+-- Takes each quota that is newer than what is known: [[API key id, type and period, total, used, since], …] in JSON.
+-- One that was taken away stays as such, so that an older projection doesn't bring it back.
 local function projectQuotas(json, version)
   local ofKeys = {}
   for _, told in ipairs(cjson.decode(json)) do
