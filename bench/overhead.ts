@@ -24,8 +24,9 @@ const alone = 1;
 const many = [32, 256] as const;
 const connections = [alone, ...many] as const;
 /**
- * One connection alone is measured for so many times as long, and before any gateway is loaded: few requests make its
- * p99, and what a loaded gateway leaves behind (collections, files to be written) isn't part of what one request adds.
+ * One connection alone is measured for so many times as long, of all gateways one after the other and behind the floor, not
+ * right behind 256 connections: few requests make its p99, and what another gateway's load leaves behind (collections,
+ * files to be written) isn't part of what one request adds.
  */
 const timesAlone = 3;
 /** Where the CPU of a request is compared: neither idle nor overrun. */

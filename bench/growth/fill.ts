@@ -5,9 +5,9 @@ import { openMigratedDriver } from '../../src/ledger/drivers/open-driver.ts';
 import { commitOf, newDraft } from '../ledger/work.ts';
 
 /**
- * In percent, how full pages are made: with 7 rows each, which is what is left of a page that a gateway filled with PENDING
- * rows and then closed them in (1.05 to 1.25 KB of the table a row, with 32 to 256 requests at once). Rows that are
- * written closed would leave room for one more in each page, and every new row would go to a page of its own.
+ * In percent, how full pages are made: with 7 rows each, as many as a gateway's own have (1.05 to 1.25 KB of the table a
+ * row). None has room for another, as for most of the time: of new rows a tenth goes to holes that vacuum found (ADR 29).
+ * Made as full as the table allows, every page would have one, and every new row would go to a page of its own.
  */
 const naturalFill = 55;
 

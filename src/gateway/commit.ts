@@ -143,12 +143,12 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
     what: string,
     traceId: TraceId,
     attempt: () => Soon<T>,
-    failed: { error: unknown; readonly longestPauseMs: number },
+    failed: { readonly error: unknown; readonly longestPauseMs: number },
   ): Promise<T> {
+    let { error } = failed;
     let refusals = 0;
     let hasTold = false;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, failed.longestPauseMs)) {
-      const { error } = failed;
       const isGivenUp = !isAbsence(error) && ++refusals >= maxRefusals;
       // Said once: of thousands that wait for a ledger that is away each is tried again and again.
       if (!hasTold || isGivenUp) observer.fault(what, error, traceId);
@@ -158,7 +158,7 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
       try {
         return await attempt();
       } catch (next) {
-        failed.error = next;
+        error = next;
       }
     }
   }

@@ -113,9 +113,9 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     serve: (request, client) => {
       const served = serve(request, client, options);
       serving.add(served);
-      return served.then(() => {
-        serving.delete(served);
-      });
+      const end = () => serving.delete(served);
+      served.then(end, end);
+      return served;
     },
     idle: async () => {
       while (serving.size > 0) await Promise.allSettled(serving);

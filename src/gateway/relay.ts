@@ -69,7 +69,7 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
     return passing === null && !follower.closed;
   };
   try {
-    while (await body.takeEach(passAtOnce)) {
+    while (await body.takeSome(passAtOnce)) {
       const ended = await passing;
       if (ended === null) continue;
       return {
@@ -136,7 +136,9 @@ function aborted(signal: Cancellation): Promise<void> {
   return promise;
 }
 
-interface Body extends Required<Pick<UpstreamBody, 'takeEach'>> {
+interface Body {
+  /** Hands over one piece or several; resolves to false where there are no more, and otherwise to true. */
+  takeSome(take: (bytes: Buffer) => boolean): Promise<boolean>;
   letGo(): void;
 }
 
@@ -163,7 +165,7 @@ function untilClosed(body: UpstreamBody, follower: StreamFollower, clock: Timers
     return true;
   };
   return {
-    takeEach: (take) => {
+    takeSome: (take) => {
       if (follower.closed) return takeTrailing(take);
       // Each event comes this way, and a promise for each is what most of its way would cost.
       return body.takeEach === undefined ? takeNext(take) : body.takeEach(take);

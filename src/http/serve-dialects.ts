@@ -112,6 +112,8 @@ function enter({ request }: Arrived, { intake, bounds }: Serving): Place | Refus
 async function receive(arrived: Arrived, place: Place, serving: Serving): Promise<void> {
   const { request, reply, dialect } = arrived;
   const { bounds, clock } = serving;
+  // Gone while its API key was looked up: of such a connection nothing more is heard.
+  if (reply.raw.destroyed) return place.leave();
   let isServed = false;
   // A connection that breaks before the request is served is told by nothing else.
   reply.raw.once('close', () => {
@@ -126,8 +128,8 @@ async function receive(arrived: Arrived, place: Place, serving: Serving): Promis
     hold: (bytes) => place.hold(bytes),
   });
   if (body.kind === 'body') {
-    isServed = true;
     serve(arrived, body.bytes, place, serving);
+    isServed = true;
     return;
   }
   // What it had is gone already, and others wait for the room.
@@ -146,12 +148,12 @@ function serve(arrived: Arrived, body: Buffer, place: Place | null, serving: Ser
     turnAway(reply, unreadablePath, dialect, serving);
     return;
   }
-  // From here on the answer is the pipeline's, which streams it and must own the connection.
-  reply.hijack();
   const spans = tracer === null ? null : spansOf(request, route, tracer);
   const client = responseClient(reply.raw, dialect, sending);
+  // From here on the answer is the pipeline's, which streams it and must own the connection.
+  reply.hijack();
   // It knows how long it needs the body, and nothing else keeps it.
-  void pipeline.serve({ dialect, ...caller, call, arrivedAtMs, spans }, client).then(() => {
+  void pipeline.serve({ dialect, ...caller, call, arrivedAtMs, spans }, client).finally(() => {
     place?.leave();
     spans?.ended(reply.raw.headersSent ? reply.raw.statusCode : null);
   });

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import { goBehindTheEventLoop } from '../domain/thread-priority.ts';
+import { goBehindTheEventLoop } from '../threads/thread-priority.ts';
 import { cutRuns } from './cut-runs.ts';
 import { type EncodingName, encodingNameOf } from './encoding-name.ts';
 import type { CountAnswer, CountRequest } from './threaded-tokenizer.ts';

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite, types } from '@electric-sql/pglite';
-import { goBehindTheEventLoop } from '../../domain/thread-priority.ts';
+import { goBehindTheEventLoop } from '../../threads/thread-priority.ts';
 import type { WorkerAnswer, WorkerRequest } from './embedded-engine.ts';
 import { PreparedStatements } from './pglite-prepared.ts';
 

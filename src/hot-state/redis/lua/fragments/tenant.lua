@@ -89,7 +89,7 @@ local function project(at)
     'max_open_requests', ARGV[at + 15], 'block_on_insufficient', ARGV[at + 16],
     'allow_negative', ARGV[at + 17], 'stream_allow_negative', ARGV[at + 18]
   )
-  -- What was there has its time already, and each check gives it more.
+  -- What was there has its time already, and each admission gives it more.
   if not known then keepQuota() end
 end
 
