@@ -157,7 +157,7 @@ describe('tollgate audit beside a gateway on Postgres and Redis', () => {
       holdAmount: nano(2_000_000_000n),
       periodDay: '2026-11-23',
     };
-    expect(await hotState.confirm(confirmation)).toMatchObject({ kind: 'admitted' });
+    expect(await hotState.confirm(confirmation)).toEqual({ kind: 'confirmed' });
     for (let count = 0; count < 2; count++) {
       const { code, stdout } = await audit(env());
       expect(code).toBe(1);

@@ -25,13 +25,13 @@ const soon = { timeout: 30_000, interval: 200 };
 /** More than a file of the log has: the tables can't grow, and the log can. */
 const tablesOnlyBytes = 17 * 1024 * 1024;
 /**
- * Rows that closed without a charge, of a tenant that nobody asks for. Five of them fill a page, so that what is
- * left there has no room for another transaction; longer ones would be compressed.
+ * Rows that closed without a charge, of a tenant that nobody asks for. Three of them fill the half of a page that new
+ * rows may have, so that there is no room for another transaction; longer ones would be compressed.
  */
 const fill = (rows: number) => `INSERT INTO billing_transaction
     (tenant_id, id, trace_id, type, status, request_hash, currency, period_day, description)
   SELECT 'filler', gen_random_uuid(), gen_random_uuid()::text, 'CHARGE', 'VOIDED', 'x', 'USD', '2026-01-01',
-    repeat('x', 1360)
+    repeat('x', 1160)
   FROM generate_series(1, ${rows})`;
 /** As many as there is room for, to the last page: of what is written in vain, the room would be used again. */
 const fillUp = [1000, 100, 10, 1].map(
