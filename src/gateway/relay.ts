@@ -2,7 +2,7 @@ import type { StreamFollower } from '../dialects/dialect.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { sleep, type Timers } from '../domain/clock.ts';
 import type { Outcome } from '../domain/transaction.ts';
-import { type UpstreamBody, UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
+import { UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
 import { type EndedHere, Passage, type PassageOptions } from './passage.ts';
 import type { Client } from './request.ts';
 import type { StreamCover } from './stream-cover.ts';
@@ -63,14 +63,10 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
   };
   const passage = new Passage({ follower, cover, cancelled, mayDeliver, send });
   const body = untilClosed(response.body, follower, clock);
-  let passing = null as ReturnType<Passage['pass']>;
-  const passAtOnce = (bytes: Buffer) => {
-    passing = passage.pass(bytes);
-    return passing === null && !follower.closed;
-  };
   try {
-    while (await body.takeSome(passAtOnce)) {
-      const ended = await passing;
+    for (let next = await body.next(); next.done !== true; next = await body.next()) {
+      const passing = passage.pass(next.value);
+      const ended = passing === null ? null : await passing;
       if (ended === null) continue;
       return {
         outcome: client.gone.aborted ? 'client_gone' : ended.outcome,
@@ -137,39 +133,26 @@ function aborted(signal: Cancellation): Promise<void> {
 }
 
 interface Body {
-  /** Hands over one piece or several; resolves to false where there are no more, and otherwise to true. */
-  takeSome(take: (bytes: Buffer) => boolean): Promise<boolean>;
+  next(): Promise<IteratorResult<Buffer, undefined>>;
   letGo(): void;
 }
 
 const over = { done: true, value: undefined } as const;
 
 /** The body, but for an upstream that keeps it open, or goes on sending, after its closing event. */
-function untilClosed(body: UpstreamBody, follower: StreamFollower, clock: Timers): Body {
+function untilClosed(body: AsyncIterable<Buffer>, follower: StreamFollower, clock: Timers): Body {
   const iterator = body[Symbol.asyncIterator]();
   let closing: Promise<typeof over> | null = null;
   let trailingBytes = 0;
-  const takeTrailing = async (take: (bytes: Buffer) => boolean) => {
+  const trailing = async () => {
     closing ??= sleep(clock, closingGraceMs).then(() => over);
     const next = await beforeGrace(iterator.next(), closing);
-    if (next.done === true) return false;
-    trailingBytes += next.value.length;
-    if (trailingBytes > maxTrailingBytes) return false;
-    take(next.value);
-    return true;
-  };
-  const takeNext = async (take: (bytes: Buffer) => boolean) => {
-    const next = await iterator.next();
-    if (next.done === true) return false;
-    take(next.value);
-    return true;
+    if (next.done !== true) trailingBytes += next.value.length;
+    return trailingBytes > maxTrailingBytes ? over : next;
   };
   return {
-    takeSome: (take) => {
-      if (follower.closed) return takeTrailing(take);
-      // Each event comes this way, and a promise for each is what most of its way would cost.
-      return body.takeEach === undefined ? takeNext(take) : body.takeEach(take);
-    },
+    // Each event comes this way: a generator around it would cost several promises.
+    next: () => (follower.closed ? trailing() : iterator.next()),
     // Not awaited: a body that is stuck may never confirm that it was let go.
     letGo: () => void iterator.return?.().catch(() => undefined),
   };
