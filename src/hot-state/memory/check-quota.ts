@@ -92,11 +92,6 @@ export function decideAmount(
 ): Admitted | Denied {
   const before = remaining();
   const growth = wanted.amount - standing.amount;
-  if (growth === 0n && wanted.tokens === standing.tokens) {
-    // As it nearly always is: nothing more is asked for, and nothing is left less of.
-    found.tenant.replace(traceId, wanted, monotonicMs);
-    return admitted(wanted, before);
-  }
   const isTooMuch = growth > 0n && growth > before.available;
   const money: readonly Obstacle[] = isTooMuch ? [{ limit: 'balance', freesInMs: null }] : [];
   const moreTokens = Math.max(0, wanted.tokens - standing.tokens);

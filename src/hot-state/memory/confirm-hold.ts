@@ -18,6 +18,11 @@ export function confirmHold(confirmation: Confirmation, asked: Asked): Confirmed
   const standing = tenant.holds.get(traceId);
   if (standing?.holder === holder && standing.state === 'confirmed') return confirmed;
   if (standing?.holder === holder && standing.state === 'checked') {
+    // As it nearly always is: what was admitted needs no second decision.
+    if (standing.amount === holdAmount) {
+      tenant.confirm(traceId, standing);
+      return confirmed;
+    }
     const wanted: Hold = { ...standing, amount: holdAmount, state: 'confirmed' };
     const own = { traceId, apiKeyId, observe, period, standing, wanted, rates: [], remaining };
     const answer = decideAmount(own, asked);

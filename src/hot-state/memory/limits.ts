@@ -69,7 +69,6 @@ export function rateObstacles(
   amounts: Readonly<Record<Measure, number>>,
   nowMs: number,
 ): readonly Obstacle[] {
-  if (rates.length === 0) return [];
   return rates.flatMap(({ name, measure, scope, limit }) => {
     const freesInMs = tenant.windows.look(measure, scope).fitsInMs(nowMs, amounts[measure], limit);
     return freesInMs === 0 ? [] : [{ limit: name, freesInMs }];
@@ -144,11 +143,7 @@ export function remainingOf(
   const openInDay = tenant.openByDay.get(day) ?? 0;
   const left = (quota: number | null, used: number) => (quota === null ? null : Math.max(0, quota - used));
   const rate = (measure: Measure) =>
-    rates.length === 0
-      ? null
-      : tightest(
-          rates.filter((one) => one.measure === measure).map((one) => remainingRate(tenant, one, nowMs)),
-        );
+    tightest(rates.filter((one) => one.measure === measure).map((one) => remainingRate(tenant, one, nowMs)));
   return {
     available: nano(balance + creditLimit - tenant.held),
     dailyRequests: left(dailyQuota, usedInDay(projection, day) + openInDay),

@@ -65,12 +65,10 @@ export class Tenant {
     if (hold.state === 'checked') this.#unconfirmed.set(traceId, nowMs + unconfirmedForMs);
   }
 
-  /** By one of the same holder, amount, tokens and day. */
-  replace(traceId: TraceId, hold: Hold, nowMs: number): void {
-    this.holds.set(traceId, hold);
-    // Behind the others: they are dropped in this order.
+  /** Makes a hold stay that stands. */
+  confirm(traceId: TraceId, hold: Hold): void {
+    this.holds.set(traceId, { ...hold, state: 'confirmed' });
     this.#unconfirmed.delete(traceId);
-    if (hold.state === 'checked') this.#unconfirmed.set(traceId, nowMs + unconfirmedForMs);
   }
 
   /** Removes a hold if it is this holder's, and corrects its minute to the tokens it really used, if they are known. */
