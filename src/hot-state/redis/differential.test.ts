@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
 import {
   type Commanded,
+  type HotStateCommand,
   perform,
   randomCommands,
+  type StateCommand,
   stateOf,
   tenantOf,
 } from '../../../test/support/random-hot-state.ts';
@@ -96,6 +98,72 @@ it(
     };
     await compare(1, 2_000, first);
     await compare(2, 2_000, second);
+  },
+  comparesWithinMs,
+);
+
+/** Whose keys, of what goes together. Of holds of one trace id, the ledger has a row of one alone: no two are confirmed. */
+function ownerOf(command: StateCommand): string | null {
+  switch (command.kind) {
+    case 'check':
+      return `check ${command.check.tenantId} ${command.check.apiKeyId}`;
+    case 'confirm':
+      return `confirm ${command.confirmation.tenantId} ${command.confirmation.traceId}`;
+    case 'deduct':
+      return `deduct ${command.hold.tenantId} ${command.hold.apiKeyId}`;
+    default:
+      return null;
+  }
+}
+
+/** Of so many commands those that go together beside each other, and each of the others alone. */
+function turnsOf(commands: readonly HotStateCommand[]): readonly (readonly HotStateCommand[])[] {
+  const owned = (command: HotStateCommand) => (command.kind === 'flush' ? null : ownerOf(command));
+  const turns = new Map<string, HotStateCommand[]>();
+  for (const [index, command] of commands.entries()) {
+    const name = owned(command)?.replace(/^(confirm \S+) .*/, '$1') ?? `alone ${index}`;
+    const turn = turns.get(name) ?? [];
+    const isTwice = command.kind === 'confirm' && turn.some((other) => owned(other) === owned(command));
+    turns.set(isTwice ? `alone ${index}` : name, isTwice ? [command] : [...turn, command]);
+  }
+  return [...turns.values()];
+}
+
+it(
+  'answers what is asked in one turn of the event loop as memory does one after the other',
+  async () => {
+    await redis.client.flushall();
+    let nowMs = 0;
+    const clock = { now: () => nowMs, monotonic: () => nowMs };
+    let memory: Commanded = { hotState: createMemoryHotState({ clock }), tickets: new Map() };
+    const sizes = new Map<number, number>();
+    const run: RunScript = (...call) => redis.run(...call);
+    const hotState = createRedisHotState({ run, now: clock.now, onFault: failOnFault });
+    const subject: Commanded = { hotState, tickets: new Map() };
+    const commands = [...randomCommands(3, 6_000)];
+    for (let from = 0; from < commands.length; from += 20) {
+      const some = commands.slice(from, from + 20);
+      nowMs = some.at(-1)!.nowMs;
+      for (const turn of turnsOf(some.map(({ command }) => command))) {
+        if (turn[0]?.kind === 'flush') {
+          memory = { ...memory, hotState: createMemoryHotState({ clock }) };
+          await redis.client.flushall();
+          continue;
+        }
+        const asked = turn as readonly StateCommand[];
+        sizes.set(asked.length, (sizes.get(asked.length) ?? 0) + 1);
+        const expected = [];
+        for (const command of asked) expected.push(await perform(memory, command));
+        const at = { from, asked };
+        const answers = await Promise.all(asked.map((command) => perform(subject, command)));
+        expect({ at, answers }).toEqual({ at, answers: expected });
+        const tenantId = tenantOf(asked[0]!);
+        const state = await stateOf(memory.hotState, tenantId);
+        expect({ at, state: await stateOf(hotState, tenantId) }).toEqual({ at, state });
+      }
+    }
+    console.info(`calls in one turn: ${JSON.stringify(Object.fromEntries(sizes))}`);
+    expect(Math.max(...sizes.keys())).toBeGreaterThan(3);
   },
   comparesWithinMs,
 );

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault } from '../../domain/errors.ts';
+import type { QuotaProjection } from '../../domain/quota.ts';
 import {
   type CalledLimits,
   type Confirmation,
@@ -10,10 +11,19 @@ import {
 } from '../hot-state.ts';
 import { ReplyLost } from './connect.ts';
 import { readHolds } from './holds.ts';
-import { projectionArgs, readCheck, readExtension, readState, unexpected } from './replies.ts';
+import {
+  type CheckAnswer,
+  projectionArgs,
+  readCheck,
+  readEach,
+  readExtension,
+  readState,
+  unexpected,
+} from './replies.ts';
 import type { ScriptArgs } from './script-sender.ts';
 import type { RunScript } from './scripts.ts';
 import { createTenantPeriods, type KnownPeriod, type TenantPeriods } from './tenant-periods.ts';
+import { Together } from './together.ts';
 
 export interface RedisHotStateOptions {
   readonly run: RunScript;
@@ -43,6 +53,21 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
   const periods = createTenantPeriods();
   const closing = new AbortController();
   const time = () => (now === undefined ? '' : now());
+  const checks = new Together<QuotaCheck, CheckAnswer>({
+    run: (owner, args) => run('quota_check', owner, args),
+    argsOf: (calls, { tenantId }) => checkArgs(calls, time(), { known: periods.get(tenantId) }),
+    read: (reply, count) => readEach(reply, count).map(readCheck),
+  });
+  const confirmations = new Together<Confirmation, boolean>({
+    run: (owner, args) => run('quota_confirm', owner, args),
+    argsOf: (calls) => confirmationArgs(calls, time()),
+    read: (reply, count) => readEach(reply, count).map((stands) => stands === 1),
+  });
+  const deductions = new Together<Deducted, void>({
+    run: (owner, args) => run('quota_deduct', owner, args),
+    argsOf: (calls) => deductionArgs(calls, time()),
+    read: () => [],
+  });
 
   const release = async (hold: HoldRef) => {
     await run('quota_release', hold, [time(), hold.traceId, hold.holder]);
@@ -71,21 +96,23 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
   return {
     check: async (check) => {
       try {
-        return await checkQuota(check, run, periods, time);
+        return await checkQuota(check, checks, periods);
       } catch (error) {
         if (error instanceof ReplyLost) giveBack(check);
         throw error;
       }
     },
-    confirm: async (confirmation) => await confirmHold(confirmation, run, time),
+    confirm: async (confirmation) =>
+      (await confirmations.ask({ tenantId: confirmation.tenantId }, confirmation))
+        ? confirmed
+        : await confirmAnew(confirmation, run, time()),
     extend: async (extension) => {
       const { traceId, holder, apiKeyId, holdAmount, tokens, periodDay } = extension;
       const args = [time(), traceId, holder, holdAmount.toString(), periodDay, apiKeyId, tokens];
       return readExtension(await run('quota_extend', extension, args));
     },
     deduct: async (hold, projection, tokens) => {
-      const args = projectionArgs(projection, [time(), hold.traceId, hold.holder, tokens ?? '']);
-      await run('quota_deduct', hold, args);
+      await deductions.ask(hold, { hold, projection, tokens });
     },
     release,
     project: async (projection) => {
@@ -117,64 +144,94 @@ export function createRedisHotState({ run, onFault, now }: RedisHotStateOptions)
 }
 
 /** Where the hold doesn't stand as it was checked, it is decided anew, for the day of the row. */
-async function confirmHold(confirmation: Confirmation, run: RunScript, time: () => number | string) {
-  const { tenantId, traceId, holder, holdAmount } = confirmation;
-  const stands = await run('quota_confirm', { tenantId }, [time(), traceId, holder, holdAmount.toString()]);
-  if (stands === 1) return confirmed;
-  const args = checkArgs(confirmation, time(), { durableDay: confirmation.periodDay });
-  const answer = readCheck(await run('quota_check', confirmation, args));
-  if (answer.kind === 'period' || answer.kind === 'already_open') throw unexpected(answer);
+async function confirmAnew(confirmation: Confirmation, run: RunScript, time: number | string) {
+  const args = checkArgs([confirmation], time, { durableDay: confirmation.periodDay });
+  const [answer] = readEach(await run('quota_check', confirmation, args), 1).map(readCheck);
+  if (answer === undefined || answer.kind === 'period' || answer.kind === 'already_open')
+    throw unexpected(answer);
   return answer.kind === 'admitted' ? confirmed : answer;
 }
 
 async function checkQuota(
   check: QuotaCheck,
-  run: RunScript,
+  checks: Together<QuotaCheck, CheckAnswer>,
   periods: TenantPeriods,
-  time: () => number | string,
 ) {
-  let known = periods.get(check.tenantId);
   for (let asked = 0; asked < maxPeriodAnswers; asked++) {
-    const answer = readCheck(
-      await run('quota_check', check, checkArgs(check, time(), { known, limits: check.limits })),
-    );
+    const answer = await checks.ask(check, check);
     if (answer.kind !== 'period') return answer;
-    known = periods.learn(check.tenantId, answer);
+    periods.learn(check.tenantId, answer);
   }
   throw new Fault('HOT_STATE_UNAVAILABLE', "Redis' clock steps. Try again; nothing was charged.");
 }
 
-/** A check has the caller's period, where it is known, and limits; a confirmation the day of the durable row. */
+/** Checks have the period of their tenant, where it is known, and limits; a confirmation the day of the durable row. */
 interface CheckedFor {
   readonly known?: KnownPeriod | null;
-  readonly limits?: CalledLimits;
   readonly durableDay?: string;
 }
 
+type Checked = HoldRef & Omit<Confirmation, 'periodDay'> & { readonly limits?: CalledLimits };
+
 /** As lua/quota_check.lua lists them. */
 function checkArgs(
-  hold: HoldRef & Pick<Confirmation, 'holdAmount' | 'tokens' | 'observe'>,
+  calls: readonly Checked[],
   time: number | string,
-  { known, limits, durableDay = '' }: CheckedFor,
+  { known, durableDay = '' }: CheckedFor,
 ): ScriptArgs {
-  return [
+  const args: (string | number)[] = [
     time,
-    hold.traceId,
-    hold.holder,
-    hold.holdAmount.toString(),
-    hold.apiKeyId,
-    hold.observe ? 'observe' : '',
+    calls[0]?.apiKeyId ?? '',
     known?.timeZone ?? '',
     known?.sinceMs ?? '',
     known?.period.dayEndsAtMs ?? '',
     known?.period.day ?? '',
-    durableDay,
     known?.period.month ?? '',
     known?.period.monthEndsAtMs ?? '',
-    hold.tokens,
-    limits?.maxOpenRequests ?? '',
-    limits?.apiKey.rpmLimit ?? '',
-    limits?.apiKey.tpmLimit ?? '',
-    limits?.apiKey.maxOpenRequests ?? '',
+    durableDay,
   ];
+  for (const { traceId, holder, holdAmount, observe, tokens, limits } of calls)
+    args.push(
+      traceId,
+      holder,
+      holdAmount.toString(),
+      observe ? 'observe' : '',
+      tokens,
+      limits?.maxOpenRequests ?? '',
+      limits?.apiKey.rpmLimit ?? '',
+      limits?.apiKey.tpmLimit ?? '',
+      limits?.apiKey.maxOpenRequests ?? '',
+    );
+  return args;
+}
+
+/** As lua/quota_confirm.lua lists them. */
+function confirmationArgs(calls: readonly Confirmation[], time: number | string): ScriptArgs {
+  const args: (string | number)[] = [time];
+  for (const { traceId, holder, holdAmount } of calls) args.push(traceId, holder, holdAmount.toString());
+  return args;
+}
+
+interface Deducted {
+  readonly hold: HoldRef;
+  readonly projection: QuotaProjection;
+  readonly tokens: number | null;
+}
+
+/** What one batch of the ledger committed has one projection, but for the quotas of API keys that have some. */
+const isSame = (one: QuotaProjection, other: QuotaProjection) =>
+  one === other ||
+  (one.version === other.version && one.apiKeyQuotas.length === 0 && other.apiKeyQuotas.length === 0);
+
+/** As lua/quota_deduct.lua lists them. */
+function deductionArgs(calls: readonly Deducted[], time: number | string): ScriptArgs {
+  const args: (string | number)[] = [time, calls.length];
+  for (const { hold, tokens } of calls) args.push(hold.traceId, hold.holder, tokens ?? '');
+  let told: QuotaProjection | null = null;
+  for (const { projection } of calls) {
+    if (told !== null && isSame(projection, told)) continue;
+    args.push(...projectionArgs(projection, []));
+    told = projection;
+  }
+  return args;
 }

@@ -42,8 +42,16 @@ export function unexpected(reply: unknown): Fault {
   });
 }
 
-/** The answer of `quota_check`. */
-export function readCheck(reply: unknown): Admitted | Denied | Cold | AlreadyOpen | Settled | OtherPeriod {
+/** The answers of a script that is asked for so many things at once. */
+export function readEach(reply: unknown, count: number): readonly unknown[] {
+  if (!Array.isArray(reply) || reply.length !== count) throw unexpected(reply);
+  return reply;
+}
+
+export type CheckAnswer = Admitted | Denied | Cold | AlreadyOpen | Settled | OtherPeriod;
+
+/** Of the answers of `quota_check`. */
+export function readCheck(reply: unknown): CheckAnswer {
   const texts = readTexts(reply);
   const [kind, first, second] = texts;
   switch (kind) {

@@ -26,13 +26,13 @@ export function scriptSender(client: RedisClient): SendScript {
       return client.evalsha(sha, keys.length, ...keys, ...args);
     };
   }
-  const turns = new Turns(client);
+  const pieces = new Pieces(client);
   const keys = new LRUCache<string, WrittenKeys>({ max: mostWrittenKeys });
   return ({ sha }, owner, args) => {
     const written = 'sessionId' in owner ? writtenKeys(owner) : writtenKeysIn(keys, owner);
     const count = fixedParts + written.count + args.length;
     const text = `*${count}\r\n$7\r\nevalsha\r\n$${sha.length}\r\n${sha}\r\n${written.text}${writtenParts(args)}`;
-    turns.hold();
+    pieces.hold();
     return client.sendCommand(new WrittenCommand(text)) as Promise<unknown>;
   };
 }
@@ -92,8 +92,8 @@ class WrittenCommand extends Command {
   }
 }
 
-/** All that is sent in one turn of the event loop goes out in one piece. */
-class Turns {
+/** All that is sent at once goes out in one piece. */
+class Pieces {
   readonly #client: Redis;
   #isHeld = false;
 
@@ -107,7 +107,7 @@ class Turns {
     if (this.#isHeld || stream === undefined) return;
     this.#isHeld = true;
     stream.cork();
-    setImmediate(() => {
+    process.nextTick(() => {
       this.#isHeld = false;
       stream.uncork();
     });

@@ -12,5 +12,5 @@ test('a script has all of its fragments, and no function that it does not use', 
 });
 
 test('what only an unused function uses is left out with it', () => {
-  expect(functionNames(readScriptText('quota_confirm').text)).toEqual(['timeMs', 'lineage']);
+  expect(functionNames(readScriptText('quota_confirm').text)).toEqual(['timeMs', 'lineage', 'confirm']);
 });

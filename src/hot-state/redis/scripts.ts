@@ -71,7 +71,7 @@ export function timedScripts(
   };
 }
 
-/** An error that Redis itself answered: a script changes nothing before it can fail so. */
+/** An error that Redis itself answered: what a script does for one call changes nothing before it can fail so. */
 function isReply(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }

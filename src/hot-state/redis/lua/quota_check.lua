@@ -1,16 +1,17 @@
--- Admits a request and places its hold, or changes nothing. With a day in ARGV 11 it confirms: the request's
--- PENDING row is durable, and its hold now stays until the row is closed.
+-- Admits requests of one API key, one after the other, and places their holds; one that it doesn't admit changes nothing.
+-- With a day in ARGV 9 it confirms: the requests' PENDING rows are durable, and their holds now stay until the rows are
+-- closed.
 --
 -- KEYS: 1 quota  2 holds  3 unconfirmed  4 settled  5 requests and 6 tokens of a minute, of one tenant
 --       7 requests and 8 tokens of a minute, of its API key
--- ARGV: 1 time in ms, empty but in tests   2 trace id   3 holder   4 hold in nano   5 API key id
---       6 "observe", or empty: limits of money and of requests a day and a month deny
---       the caller's period:  7 time zone  8 from ms, inclusive  9 until ms, exclusive  10 day
---       11 the day that the row counts in; empty to check. To confirm, all others but the tokens are empty
---       12 month   13 when the month ends, in ms   14 tokens at the most
---       limits that the call brings along, empty where not set:  15 open requests of the tenant
---       16 requests a minute  17 tokens a minute  18 open requests, of the API key
--- Result, strings; what isn't set or isn't known is empty:
+-- ARGV: 1 time in ms, empty but in tests   2 API key id
+--       the caller's period:  3 time zone  4 from ms, inclusive  5 until ms, exclusive  6 day
+--       7 month   8 when the month ends, in ms
+--       9 the day that the rows count in; empty to check. To confirm, the period is empty, and so are the limits
+--       10… nine for each request: trace id, holder, hold in nano; "observe", or empty: limits of money and of requests a
+--       day and a month deny; tokens at the most; limits that the call brings along, empty where not set: open requests
+--       of the tenant; requests a minute, tokens a minute, open requests, of the API key
+-- Result, for each request in their order, strings; what isn't set or isn't known is empty:
 --   settled                    the holder was settled a short while ago
 --   cold, ticket               the tenant isn't loaded: the ticket is for quota_load
 --   period, time zone, ms      the caller's period isn't that of this time: ask again with the right one
@@ -24,11 +25,14 @@
 -- include tenant
 -- include settle
 
-local nowMs, trace, holder, amount, apiKeyId = timeMs(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local observes = ARGV[6] == 'observe'
-local timeZone, fromMs, untilMs, day, durableDay = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
-local month, monthEndsMs, tokens = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14])
-local isDurable = durableDay ~= ''
+local nowMs, apiKeyId = timeMs(ARGV[1]), ARGV[2]
+local timeZone, fromMs, untilMs, monthEndsMs = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[8])
+local durableDay = ARGV[9]
+local FIRST_REQUEST, VALUES_OF_REQUEST = 10, 9
+
+-- Of the request that is decided.
+local trace, holder, amount, observes, tokens, day, month
+local openLimit, rpmLimit, tpmLimit, openLimitOfKey
 
 -- The minutes that have a limit, in the order in which they are looked at, and what counts in them.
 local rates, minutes = {}, nil
@@ -49,8 +53,8 @@ end
 local function openRates(quota)
   addRate('requests_per_minute', 'requests', KEYS[5], quota.rpm_limit)
   addRate('tokens_per_minute', 'tokens', TENANT_TOKENS, quota.tpm_limit)
-  addRate('api_key_requests_per_minute', 'requests', KEYS[7], ARGV[16])
-  addRate('api_key_tokens_per_minute', 'tokens', API_KEY_TOKENS, ARGV[17])
+  addRate('api_key_requests_per_minute', 'requests', KEYS[7], rpmLimit)
+  addRate('api_key_tokens_per_minute', 'tokens', API_KEY_TOKENS, tpmLimit)
 end
 
 -- Limit, what is left, and when nothing counts: of the one with the least left, the tenant's own where both have
@@ -147,11 +151,10 @@ end
 
 local function openObstacles(quota)
   local found = {}
-  local ofTenant, ofKey = ARGV[15], ARGV[18]
-  if ofTenant ~= '' and redis.call('HLEN', HOLDS) >= tonumber(ofTenant) then
+  if openLimit ~= '' and redis.call('HLEN', HOLDS) >= tonumber(openLimit) then
     table.insert(found, obstacle('open_requests'))
   end
-  if ofKey ~= '' and openOfKey(quota) >= tonumber(ofKey) then
+  if openLimitOfKey ~= '' and openOfKey(quota) >= tonumber(openLimitOfKey) then
     table.insert(found, obstacle('api_key_open_requests'))
   end
   return found
@@ -278,10 +281,39 @@ local function check(quota)
   return decideAmount(quota, standing, CHECKED)
 end
 
-if isSettled(holder, nowMs) then return { 'settled' } end
-dropUnconfirmed(nowMs)
-local quota = readQuota(apiKeyId)
-if quota.loaded ~= lineage() then return { 'cold', ticketFor(quota.ticket, nowMs) } end
-if not isDurable then return check(quota) end
-day, month = durableDay, string.sub(durableDay, 1, 7)
-return confirm(quota)
+local function takeRequest(at)
+  trace, holder, amount = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  observes, tokens = ARGV[at + 3] == 'observe', tonumber(ARGV[at + 4])
+  openLimit, rpmLimit, tpmLimit, openLimitOfKey = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
+  day, month = ARGV[6], ARGV[7]
+  if durableDay ~= '' then day, month = durableDay, string.sub(durableDay, 1, 7) end
+  rates = {}
+end
+
+-- The tenant, read once: what is placed and dropped is counted in it as well, so that it is as it would be read anew
+-- for each request. And what is answered where it isn't loaded, with one ticket for all.
+local quota, cold
+
+local function readTenant()
+  dropUnconfirmed(nowMs)
+  quota = readQuota(apiKeyId)
+  if quota.loaded ~= lineage() then cold = { 'cold', ticketFor(quota.ticket, nowMs) } end
+end
+
+local function decideRequest()
+  if isSettled(holder, nowMs) then return { 'settled' } end
+  if not quota then readTenant() end
+  if cold then return cold end
+  if durableDay == '' then return check(quota) end
+  local answer = confirm(quota)
+  -- It may have dropped the hold of another API key.
+  quota = nil
+  return answer
+end
+
+local answers = {}
+for at = FIRST_REQUEST, #ARGV, VALUES_OF_REQUEST do
+  takeRequest(at)
+  table.insert(answers, decideRequest())
+end
+return answers

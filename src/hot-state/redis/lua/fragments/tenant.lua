@@ -74,6 +74,8 @@ local function ticketFor(standing, nowMs)
   return whole(nowMs) .. ' ' .. standing
 end
 
+local VALUES_OF_PROJECTION = 19
+
 -- Takes the projection that begins at ARGV[at], as its quotas of API keys and its values in this order, if it is newer.
 -- Without a tenant here it is kept until the snapshot comes, which may have been taken before.
 local function project(at)
