@@ -151,7 +151,8 @@ describe(`${gateways} gateway processes behind a network that has every command 
     const told = await sendTogether({ fleet, clients: 64, requests: 600, model, tenantOf });
     expect(servedOf(told)).toBe(200);
     await expectOneTruth(fleet, [tenant], told, opening);
-    expect(proxy.doubled).toBeGreaterThan(1000);
+    // What several of them ask in one turn is one command.
+    expect(proxy.doubled).toBeGreaterThan(200);
   });
 });
 
