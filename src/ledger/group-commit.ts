@@ -1,3 +1,4 @@
+import { setImmediate as turnIsOver } from 'node:timers/promises';
 import { type Clock, sleep, type Timers } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
@@ -162,9 +163,9 @@ class Lane {
   }
 
   async #run(): Promise<void> {
-    // What is submitted in the same turn of the event loop shares the first batch.
-    await Promise.resolve();
     for (;;) {
+      // What is submitted in one turn of the event loop shares a batch.
+      await turnIsOver();
       const [turn] = this.#ready;
       if (turn === undefined) break;
       await this.#writeNext(...turn);

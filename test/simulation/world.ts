@@ -1,3 +1,4 @@
+import { setImmediate as turnIsOver } from 'node:timers/promises';
 import type { EventLog } from './event-log.ts';
 import { Chance } from './random.ts';
 
@@ -69,9 +70,13 @@ export class World {
   }
 }
 
-/** Resolves when no promise has anything left to do: nobody of the simulated world has timers of its own. */
-function quiescence(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/**
+ * Resolves when no promise has anything left to do: nobody of the simulated world has timers of its own. What the ledger
+ * writes together waits until a turn of the event loop is over, which may begin in the first one.
+ */
+async function quiescence(): Promise<void> {
+  await turnIsOver();
+  await turnIsOver();
 }
 
 /** A heap: the soonest first, and of those at one time, the one that was scheduled first. */
