@@ -2,6 +2,7 @@ import { sleep, type Timers, within } from '../domain/clock.ts';
 import { type ErrorCode, Fault } from '../domain/errors.ts';
 import type { ApiKeyId, TenantId, TraceId, TransactionId } from '../domain/ids.ts';
 import { formatAmount, type NanoUsd } from '../domain/money.ts';
+import { Roster } from '../domain/roster.ts';
 import type { Soon } from '../domain/soon.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { HoldRef, HotState } from '../hot-state/hot-state.ts';
@@ -109,14 +110,14 @@ function chargedOtherwise(is: NanoUsd, shouldBe: NanoUsd): string {
 }
 
 export function createSettlements({ ledger, hotState, observer, clock }: SettlementsOptions): Settlements {
-  const running = new Set<Promise<unknown>>();
+  const running = new Roster<Promise<unknown>>();
   const settling = new Set<TransactionId>();
   const overdue = new OverdueCharges(clock);
 
   function track<T>(settlement: Promise<T>, onEnd: () => void = () => undefined): Promise<T> {
-    running.add(settlement);
+    const place = running.enter(settlement);
     const end = () => {
-      running.delete(settlement);
+      running.leave(settlement, place);
       onEnd();
     };
     settlement.then(end, end);
@@ -237,7 +238,7 @@ export function createSettlements({ ledger, hotState, observer, clock }: Settlem
     isOverdue: (tenantId) => overdue.has(tenantId),
     isSettling: (transactionId) => settling.has(transactionId),
     idle: async () => {
-      while (running.size > 0) await Promise.allSettled(running);
+      while (running.size > 0) await Promise.allSettled(running.all());
     },
     get open() {
       return running.size;

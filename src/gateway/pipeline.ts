@@ -4,6 +4,7 @@ import { ByteBudget } from '../domain/byte-budget.ts';
 import type { Clock, Timers } from '../domain/clock.ts';
 import { type ErrorCode, type Refusal, refusal, refusalOf } from '../domain/errors.ts';
 import { hashRequest, type IdSource, type RequestHash, type TransactionId } from '../domain/ids.ts';
+import { Roster } from '../domain/roster.ts';
 import { withoutSecrets } from '../domain/secret-parameters.ts';
 import type { HotState } from '../hot-state/hot-state.ts';
 import type { Lease } from '../ledger/instances.ts';
@@ -106,24 +107,24 @@ export function createPipeline(given: PipelineOptions): Pipeline {
     hiddenOutput: new HiddenOutput(),
     checkpoints: createCheckpoints(given),
     running: new Set(),
-    cuts: { isCut: false, ends: new Set() },
+    cuts: { isCut: false, ends: new Roster() },
   };
-  const serving = new Set<Promise<void>>();
+  const serving = new Roster<Promise<void>>();
   return {
     serve: (request, client) => {
       const served = serve(request, client, options);
-      serving.add(served);
-      const end = () => serving.delete(served);
+      const place = serving.enter(served);
+      const end = () => serving.leave(served, place);
       served.then(end, end);
       return served;
     },
     idle: async () => {
-      while (serving.size > 0) await Promise.allSettled(serving);
+      while (serving.size > 0) await Promise.allSettled(serving.all());
       await settlements.idle();
     },
     cut: () => {
       options.cuts.isCut = true;
-      for (const end of options.cuts.ends) end();
+      for (const end of options.cuts.ends.all()) end();
     },
     isRunning: (transactionId) => options.running.has(transactionId) || settlements.isSettling(transactionId),
     get inFlight() {

@@ -2,6 +2,7 @@ import type { Target } from '../catalog/catalog.ts';
 import type { Dialect, DialectRequest } from '../dialects/dialect.ts';
 import { type Cancellation, Canceller } from '../domain/cancellation.ts';
 import type { Refusal } from '../domain/errors.ts';
+import type { Roster } from '../domain/roster.ts';
 import { inSpan } from '../observability/tracer.ts';
 import { holdOf } from './commit.ts';
 import type { ExchangeOptions } from './exchange.ts';
@@ -23,7 +24,7 @@ export type RunOptions = OpenPendingOptions &
 export interface Cuts {
   isCut: boolean;
   /** Of each that runs, what ends it. */
-  readonly ends: Set<() => void>;
+  readonly ends: Roster<() => void>;
 }
 
 /** Every exchange is ended so, most of them long after they were over: an error with a stack would cost each of them. */
@@ -108,15 +109,15 @@ function askUpstream(admitted: Admitted, options: RunOptions): AskedUpstream {
   const { cuts, clock, pendingTtlMs } = options;
   const cancel = () => {
     forgetDeadline();
-    cuts.ends.delete(cancel);
+    cuts.ends.leave(cancel, place);
     canceller.abort(cuts.isCut ? gatewayStops : isOver);
   };
+  const place = cuts.ends.enter(cancel);
   const forgetDeadline = clock.after(Math.max(1, pendingTtlMs - expiryMarginMs), cancel);
   if (targets[0].route.whenClientGone === 'cancel') {
     if (client.gone.aborted) cancel();
     client.gone.addEventListener('abort', cancel, { once: true });
   }
-  cuts.ends.add(cancel);
   if (cuts.isCut) cancel();
   const answer = forward({ ...admitted, spans: admitted.progress.spans, signal: canceller }, options);
   // Awaited later or not at all: a failure must not count as unhandled in between.

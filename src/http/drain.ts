@@ -1,6 +1,7 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { systemClock, within } from '../domain/clock.ts';
+import { Roster } from '../domain/roster.ts';
 
 export interface DrainedRequests {
   /** Resolves when every request has its answer. */
@@ -25,12 +26,12 @@ export interface Drain {
  * server isn't closed before. So it is known here when the last answer was sent, and the rest is cut.
  */
 export function watchAnswers(server: FastifyInstance): Drain {
-  const sending = new Set<ServerResponse>();
+  const sending = new Roster<ServerResponse>();
   let wake: (() => void) | null = null;
   server.server.on('request', (_, response) => {
-    sending.add(response);
+    const place = sending.enter(response);
     response.on('close', () => {
-      sending.delete(response);
+      sending.leave(response, place);
       if (sending.size === 0) wake?.();
     });
   });

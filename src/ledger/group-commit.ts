@@ -40,14 +40,16 @@ type Writer = BatchWriter<unknown, unknown>;
 
 interface Waiting {
   readonly writer: Writer;
-  readonly item: unknown;
+  item: unknown;
   readonly key: string;
   readonly sinceMs: number;
   /** Of the same identity, and written when this one is. */
   next: Waiting | null;
-  resolve(result: unknown): void;
-  reject(error: unknown): void;
+  resolve: (result: unknown) => void;
+  reject: (error: unknown) => void;
 }
+
+const nobody = () => undefined;
 
 /**
  * Serialization failure, deadlock, and a unique key that another process took in this very moment:
@@ -160,6 +162,10 @@ class Lane {
   #leave(waiting: Waiting): void {
     if (waiting.next === null) this.#newest.delete(waiting.key);
     else this.#makeReady(waiting.next);
+    // A table that the map has outgrown may name it for long: nothing of the request is left in it.
+    waiting.item = null;
+    waiting.resolve = nobody;
+    waiting.reject = nobody;
   }
 
   async #run(): Promise<void> {

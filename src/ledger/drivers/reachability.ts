@@ -1,4 +1,5 @@
 import { Fault } from '../../domain/errors.ts';
+import { Roster } from '../../domain/roster.ts';
 
 export interface ReachabilityOptions {
   /** Whether the engine takes a new connection, answered within a bounded time; never rejects. */
@@ -22,7 +23,7 @@ export function unavailable(cause: unknown): Fault {
  */
 export class Reachability {
   readonly #options: ReachabilityOptions;
-  readonly #waiting = new Set<(error: Fault) => void>();
+  readonly #waiting = new Roster<(error: Fault) => void>();
   #probing: Promise<boolean> | null = null;
   #lostAtMs: number | null = null;
 
@@ -38,13 +39,13 @@ export class Reachability {
     if (this.#lostAtMs !== null) await this.#refuseWhileLost(this.#lostAtMs);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const patience = setInterval(() => this.#probe(), this.#options.patienceMs);
-    this.#waiting.add(reject);
+    const place = this.#waiting.enter(reject);
     try {
       work().then(resolve, reject);
       return await promise;
     } finally {
       clearInterval(patience);
-      this.#waiting.delete(reject);
+      this.#waiting.leave(reject, place);
     }
   }
 
@@ -59,7 +60,8 @@ export class Reachability {
       this.#probing = null;
       this.#lostAtMs = reached ? null : performance.now();
       if (!reached) {
-        for (const reject of this.#waiting) reject(unavailable(new Error('the engine stopped answering')));
+        for (const reject of this.#waiting.all())
+          reject(unavailable(new Error('the engine stopped answering')));
       }
       return reached;
     });
