@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Cancellation, Canceller } from './cancellation.ts';
+import { type Cancellation, Canceller, unlessCancelled } from './cancellation.ts';
 
 interface Cancelling {
   readonly cancellation: Cancellation;
@@ -75,5 +75,30 @@ describe.each([
     cancellation.addEventListener('abort', second);
     abort('why');
     expect(told).toEqual([]);
+  });
+});
+
+describe('what is waited for unless it is called off', () => {
+  test('comes as it comes, and leaves nobody who listens', async () => {
+    const canceller = new Canceller();
+    const listening = new Set<() => void>();
+    const watched: Cancellation = {
+      aborted: false,
+      reason: undefined,
+      addEventListener: (_, listener) => listening.add(listener),
+      removeEventListener: (_, listener) => listening.delete(listener),
+    };
+    expect(await unlessCancelled(Promise.resolve('done'), canceller)).toBe('done');
+    await expect(unlessCancelled(Promise.reject(new Error('broken')), watched)).rejects.toThrow('broken');
+    expect(listening.size).toBe(0);
+  });
+
+  test('is not waited for any more once it is called off', async () => {
+    const canceller = new Canceller();
+    const never = new Promise<string>(() => undefined);
+    const waiting = unlessCancelled(never, canceller);
+    canceller.abort('why');
+    expect(await waiting).toBeUndefined();
+    expect(await unlessCancelled(never, canceller)).toBeUndefined();
   });
 });

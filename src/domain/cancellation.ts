@@ -54,3 +54,20 @@ export class Canceller implements Cancellation {
     if (thrown.length > 0) throw thrown[0];
   }
 }
+
+/**
+ * What comes of something that is waited for, or undefined as soon as it is called off. A race with a promise of that
+ * would leave something behind with it each time, for as long as it wasn't called off.
+ */
+export async function unlessCancelled<T>(waiting: Promise<T>, signal: Cancellation): Promise<T | undefined> {
+  if (signal.aborted) return undefined;
+  const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+  const callOff = () => resolve(undefined);
+  signal.addEventListener('abort', callOff, { once: true });
+  waiting.then(resolve, reject);
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener('abort', callOff);
+  }
+}

@@ -3,6 +3,7 @@ import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
 import { expect, it } from 'vitest';
 import { streamContext } from '../../test/support/pipeline.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
+import { Canceller } from '../domain/cancellation.ts';
 import { charge } from '../domain/charge.ts';
 import { systemClock } from '../domain/clock.ts';
 import { nano, type Rate } from '../domain/money.ts';
@@ -85,7 +86,7 @@ async function relay(stream: Buffer, sizes: readonly number[], hold: GrowingHold
         throw error;
       },
     }),
-    cancelled: new Promise(() => undefined),
+    signal: new Canceller(),
     mayDeliver: () => null,
     send: async (bytes) => {
       sent.push(...bytes);

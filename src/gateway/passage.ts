@@ -1,4 +1,5 @@
 import type { StreamFollower, StreamReading } from '../dialects/dialect.ts';
+import { type Cancellation, unlessCancelled } from '../domain/cancellation.ts';
 import type { Refusal } from '../domain/errors.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import type { Followed, StreamCover } from './stream-cover.ts';
@@ -7,8 +8,8 @@ import { wholeEvents } from './whole-events.ts';
 export interface PassageOptions {
   readonly follower: StreamFollower;
   readonly cover: StreamCover;
-  /** Resolves when the exchange is cancelled. */
-  readonly cancelled: Promise<void>;
+  /** Aborted when the exchange is cancelled. */
+  readonly signal: Cancellation;
   /** Null while anything may be delivered at all, as it nearly always may; otherwise to be waited for. */
   readonly mayDeliver: () => Promise<Refusal | null> | null;
   /** Null where more may be sent at once; otherwise to be waited for. */
@@ -95,9 +96,9 @@ export class Passage implements Followed {
     delivered: StreamReading | null,
     batch: Buffer[],
   ): Promise<EndedHere | null> {
-    const { cancelled, send } = this.#options;
+    const { signal, send } = this.#options;
     await send(batch.splice(0));
-    const refused = await Promise.race([decision, cancelled.then((): undefined => undefined)]);
+    const refused = await unlessCancelled(decision, signal);
     if (refused === null) return null;
     const outcome = refused === undefined ? 'timeout' : 'balance_exhausted';
     return { delivered, refused: refused ?? null, outcome };

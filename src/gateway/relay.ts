@@ -1,5 +1,5 @@
 import type { StreamFollower } from '../dialects/dialect.ts';
-import type { Cancellation } from '../domain/cancellation.ts';
+import { type Cancellation, unlessCancelled } from '../domain/cancellation.ts';
 import { sleep, type Timers } from '../domain/clock.ts';
 import type { Outcome } from '../domain/transaction.ts';
 import { UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
@@ -49,7 +49,6 @@ const maxTrailingBytes = 64 * 1024;
 export async function relayStream(relaying: Relaying): Promise<Relayed> {
   const { response, follower, cover, client, signal, clock, mayDeliver, onSent, start } = relaying;
   let started = false;
-  const cancelled = aborted(signal);
   const send = (bytes: readonly Buffer[]) => {
     if (bytes.length === 0 || client.gone.aborted) return null;
     if (!started) start();
@@ -59,9 +58,9 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
     );
     onSent?.();
     // Not reading on is what slows upstream down to the client's pace.
-    return written ? null : Promise.race([client.drained(), cancelled]);
+    return written ? null : unlessCancelled(client.drained(), signal);
   };
-  const passage = new Passage({ follower, cover, cancelled, mayDeliver, send });
+  const passage = new Passage({ follower, cover, signal, mayDeliver, send });
   const body = untilClosed(response.body, follower, clock);
   try {
     for (let next = await body.next(); next.done !== true; next = await body.next()) {
@@ -123,13 +122,6 @@ function outcomeOf(error: unknown, client: Client, signal: Cancellation): Outcom
   if (error.reason === 'aborted' && signal.reason === gatewayStops) return 'gateway_died';
   // Cancelled though the client is there: it took longer than a request may.
   return error.reason === 'cut' ? 'upstream_cut' : 'timeout';
-}
-
-function aborted(signal: Cancellation): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  return promise;
 }
 
 interface Body {

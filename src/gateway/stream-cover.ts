@@ -106,7 +106,8 @@ class MeteredCover implements StreamCover {
   #look(reading: StreamReading, generatedAtMost: number): NanoUsd {
     const { generated } = reading;
     let amount = this.#amountOf(reading, this.#output.byLength(generated));
-    if (amount > this.#options.hold.comfortableAmount) {
+    // It takes all of the text, which is long: once, and not for each event until the count is there.
+    if (amount > this.#options.hold.comfortableAmount && this.#counting === null) {
       amount = this.#amountOf(reading, this.#output.byBytes(generated));
     }
     this.#lookedAtMost(amount, generatedAtMost);
@@ -121,6 +122,7 @@ class MeteredCover implements StreamCover {
   }
 
   #follow(reading: StreamReading, amount: NanoUsd): void {
+    if (this.#counting !== null) return;
     if (this.#output.uncountedBytes(reading.generated) >= leastCountedBytes) void this.#countBehind(reading);
     else this.#options.hold.follow(amount);
   }
@@ -128,8 +130,10 @@ class MeteredCover implements StreamCover {
   /** Counts may begin in one piece and end in another. */
   #mayHaveUsage(bytes: Buffer): boolean {
     if (this.#usageIsOpen) return true;
-    if (this.#lastText === '' && !bytes.includes(usageMark)) return false;
-    return mayBeUsage.test(this.#lastText + bytes.toString('latin1'));
+    const before = this.#lastText;
+    const isMentioned =
+      bytes.includes(usageMark) || (before !== '' && startIn(before, bytes).includes('sage'));
+    return isMentioned && mayBeUsage.test(before + bytes.toString('latin1'));
   }
 
   #passBy(bytes: Buffer): void {
@@ -141,7 +145,9 @@ class MeteredCover implements StreamCover {
     }
     this.#openBytes += bytes.length;
     this.#usageIsOpen = this.#mayHaveUsage(bytes);
-    this.#lastText = (this.#lastText + bytes.toString('latin1')).slice(-longestMention);
+    // Not cut off a text of all of it, which would be kept as long as its end is.
+    const last = bytes.toString('latin1', Math.max(0, bytes.length - longestMention));
+    this.#lastText = (this.#lastText + last).slice(-longestMention);
   }
 
   /** Stops the stream only by what it would be charged to the token if it were broken off here. */
@@ -236,6 +242,11 @@ function soundOf(followed: Followed): StreamReading {
 
 const lf = 0x0a;
 const cr = 0x0d;
+
+/** What may be there of a mark that begins in the text before. */
+function startIn(before: string, bytes: Buffer): string {
+  return before + bytes.toString('latin1', 0, usageMark.length - 1);
+}
 
 /** As server-sent events end. Of other streams no end is known, and they are looked at more often. */
 function endsWithBlankLine(bytes: Buffer): boolean {
