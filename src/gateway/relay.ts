@@ -2,7 +2,7 @@ import type { StreamFollower } from '../dialects/dialect.ts';
 import { type Cancellation, unlessCancelled } from '../domain/cancellation.ts';
 import { sleep, type Timers } from '../domain/clock.ts';
 import type { Outcome } from '../domain/transaction.ts';
-import { UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
+import { type UpstreamBody, UpstreamBodyError, type UpstreamResponse } from '../upstream/upstream.ts';
 import { type EndedHere, Passage, type PassageOptions } from './passage.ts';
 import type { Client } from './request.ts';
 import type { StreamCover } from './stream-cover.ts';
@@ -62,10 +62,14 @@ export async function relayStream(relaying: Relaying): Promise<Relayed> {
   };
   const passage = new Passage({ follower, cover, signal, mayDeliver, send });
   const body = untilClosed(response.body, follower, clock);
+  let passing = null as ReturnType<Passage['pass']>;
+  const passAtOnce = (bytes: Buffer) => {
+    passing = passage.pass(bytes);
+    return passing === null && !follower.closed;
+  };
   try {
-    for (let next = await body.next(); next.done !== true; next = await body.next()) {
-      const passing = passage.pass(next.value);
-      const ended = passing === null ? null : await passing;
+    while (await body.takeSome(passAtOnce)) {
+      const ended = await passing;
       if (ended === null) continue;
       return {
         outcome: client.gone.aborted ? 'client_gone' : ended.outcome,
@@ -125,26 +129,39 @@ function outcomeOf(error: unknown, client: Client, signal: Cancellation): Outcom
 }
 
 interface Body {
-  next(): Promise<IteratorResult<Buffer, undefined>>;
+  /** Hands over one piece or several; resolves to false where there are no more, and otherwise to true. */
+  takeSome(take: (bytes: Buffer) => boolean): Promise<boolean>;
   letGo(): void;
 }
 
 const over = { done: true, value: undefined } as const;
 
 /** The body, but for an upstream that keeps it open, or goes on sending, after its closing event. */
-function untilClosed(body: AsyncIterable<Buffer>, follower: StreamFollower, clock: Timers): Body {
+function untilClosed(body: UpstreamBody, follower: StreamFollower, clock: Timers): Body {
   const iterator = body[Symbol.asyncIterator]();
   let closing: Promise<typeof over> | null = null;
   let trailingBytes = 0;
-  const trailing = async () => {
+  const takeTrailing = async (take: (bytes: Buffer) => boolean) => {
     closing ??= sleep(clock, closingGraceMs).then(() => over);
     const next = await beforeGrace(iterator.next(), closing);
-    if (next.done !== true) trailingBytes += next.value.length;
-    return trailingBytes > maxTrailingBytes ? over : next;
+    if (next.done === true) return false;
+    trailingBytes += next.value.length;
+    if (trailingBytes > maxTrailingBytes) return false;
+    take(next.value);
+    return true;
+  };
+  const takeNext = async (take: (bytes: Buffer) => boolean) => {
+    const next = await iterator.next();
+    if (next.done === true) return false;
+    take(next.value);
+    return true;
   };
   return {
-    // Each event comes this way: a generator around it would cost several promises.
-    next: () => (follower.closed ? trailing() : iterator.next()),
+    takeSome: (take) => {
+      if (follower.closed) return takeTrailing(take);
+      // Each event comes this way, and a promise for each is what most of its way would cost.
+      return body.takeEach === undefined ? takeNext(take) : body.takeEach(take);
+    },
     // Not awaited: a body that is stuck may never confirm that it was let go.
     letGo: () => void iterator.return?.().catch(() => undefined),
   };

@@ -6,6 +6,7 @@ import type { Cancellation } from '../domain/cancellation.ts';
 import { maxBodyBytes, ResponseBody } from './response-body.ts';
 import {
   type Unreachable,
+  type UpstreamBody,
   UpstreamBodyError,
   type UpstreamCall,
   type UpstreamClient,
@@ -170,7 +171,7 @@ const decompressors: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
 };
 
 /** A provider that compresses although it was asked not to is still metered, and its client can read it. */
-function decompressed(body: ResponseBody, encoding: string | string[] | undefined): AsyncIterable<Buffer> {
+function decompressed(body: ResponseBody, encoding: string | string[] | undefined): UpstreamBody {
   const create = decompressors[String(encoding ?? 'identity').toLowerCase()];
   return create === undefined ? body : decompress(body, create());
 }

@@ -18,8 +18,16 @@ export interface UpstreamResponse {
   readonly status: number;
   /** Lower-case names; of a header that came several times, all values. */
   readonly headers: Readonly<Record<string, string | string[]>>;
-  /** Plain bytes, whatever encoding they came in. Reading throws UpstreamBodyError. */
-  readonly body: AsyncIterable<Buffer>;
+  readonly body: UpstreamBody;
+}
+
+/** Plain bytes, whatever encoding they came in. Reading throws UpstreamBodyError. */
+export interface UpstreamBody extends AsyncIterable<Buffer> {
+  /**
+   * Reads without a promise for each piece, where the body can: hands over one after the other as they come, until
+   * `take` returns false, and then resolves to true; at the end of the body to false. What it throws is thrown.
+   */
+  readonly takeEach?: (take: (bytes: Buffer) => boolean) => Promise<boolean>;
 }
 
 /** Nothing came back. */
