@@ -118,7 +118,7 @@ describe('a growing hold', () => {
     hold.follow(nano(9n));
     await until(async () => (await held()) === 29n);
     expect(asked).toEqual([29n]);
-    expect(hold.comfortableAmount).toBe(19n);
+    expect(hold.comfortableAmount).toBe(24n);
   });
 
   it('never grows beyond the worst case while no more than that is metered', async () => {

@@ -81,10 +81,13 @@ export class GrowingHold {
     return nano(this.#heldAmount + this.#allowance);
   }
 
-  /** Up to here the hold is far enough ahead. */
+  /**
+   * Up to here the hold is far enough ahead. Beyond, a text is counted: nearly always it has a quarter of the tokens that
+   * its bytes allow for, so that nearer marks would only have it counted more often.
+   */
   get comfortableAmount(): NanoUsd {
     const { worstAmount, stepAmount } = this.#options.growth;
-    return worstAmount > this.#heldAmount ? nano(this.#heldAmount - stepAmount) : this.#heldAmount;
+    return worstAmount > this.#heldAmount ? nano(this.#heldAmount - stepAmount / 2n) : this.#heldAmount;
   }
 
   /** @param expected what the request would cost if it ended here */
