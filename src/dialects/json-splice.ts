@@ -97,7 +97,15 @@ export function spliceMembers(
     from = span.end;
   }
   pieces.push(bytes.subarray(from));
-  return Buffer.concat(pieces);
+  return joinedApart(pieces);
+}
+
+/** In memory of its own: it is held for as long as its answer takes, and with it all that small buffers share would be. */
+function joinedApart(pieces: readonly Buffer[]): Buffer {
+  const joined = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) at += piece.copy(joined, at);
+  return joined;
 }
 
 interface WatchedName {
