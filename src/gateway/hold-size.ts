@@ -19,7 +19,7 @@ export interface OverdraftPolicy {
 /** Output of each choice that a request is expected to have, where it need not hold its worst case. */
 export const expectedOutputTokens = 1024;
 
-/** A growing hold is so much output ahead of what is metered, and no stream goes further beyond its hold. */
+/** A growing hold is about so much output ahead of what is metered, and no stream goes further beyond its hold. */
 export const stepTokens = 512;
 
 /** How much is held at first. */
