@@ -101,4 +101,18 @@ describe('what is waited for unless it is called off', () => {
     expect(await waiting).toBeUndefined();
     expect(await unlessCancelled(never, canceller)).toBeUndefined();
   });
+
+  test('fails nobody once it is called off', async () => {
+    const canceller = new Canceller();
+    canceller.abort('why');
+    const { promise, reject } = Promise.withResolvers<string>();
+    expect(await unlessCancelled(promise, canceller)).toBeUndefined();
+    const unhandled: unknown[] = [];
+    const note = (error: unknown) => unhandled.push(error);
+    process.on('unhandledRejection', note);
+    reject(new Error('too late'));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+  });
 });

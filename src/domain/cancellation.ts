@@ -60,10 +60,11 @@ export class Canceller implements Cancellation {
  * would leave something behind with it each time, for as long as it wasn't called off.
  */
 export async function unlessCancelled<T>(waiting: Promise<T>, signal: Cancellation): Promise<T | undefined> {
-  if (signal.aborted) return undefined;
   const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
   const callOff = () => resolve(undefined);
-  signal.addEventListener('abort', callOff, { once: true });
+  if (signal.aborted) callOff();
+  else signal.addEventListener('abort', callOff, { once: true });
+  // What fails when nobody waits any more fails nobody.
   waiting.then(resolve, reject);
   try {
     return await promise;
