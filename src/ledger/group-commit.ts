@@ -1,4 +1,4 @@
-import { setImmediate as turnIsOver } from 'node:timers/promises';
+import { setImmediate as loopTurnEnds } from 'node:timers/promises';
 import { type Clock, sleep, type Timers } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
@@ -171,7 +171,7 @@ class Lane {
   async #run(): Promise<void> {
     for (;;) {
       // What is submitted in one turn of the event loop shares a batch.
-      await turnIsOver();
+      await loopTurnEnds();
       const [turn] = this.#ready;
       if (turn === undefined) break;
       await this.#writeNext(...turn);

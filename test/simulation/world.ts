@@ -1,4 +1,4 @@
-import { setImmediate as turnIsOver } from 'node:timers/promises';
+import { setImmediate as loopTurnEnds } from 'node:timers/promises';
 import type { EventLog } from './event-log.ts';
 import { Chance } from './random.ts';
 
@@ -75,8 +75,8 @@ export class World {
  * writes together waits until a turn of the event loop is over, which may begin in the first one.
  */
 async function quiescence(): Promise<void> {
-  await turnIsOver();
-  await turnIsOver();
+  await loopTurnEnds();
+  await loopTurnEnds();
 }
 
 /** A heap: the soonest first, and of those at one time, the one that was scheduled first. */

@@ -282,3 +282,15 @@ it('takes a session back from a process that died', async () => {
   await hotState.lockSession(lock);
   expect(await redis.client.pttl(sessionKey(lock))).toBeGreaterThan(0);
 });
+
+it('has the money of late holds again for all that is asked in one turn, however many are late', async () => {
+  await redis.client.flushall();
+  let nowMs = Date.now();
+  const hotState = createRedisHotState({ run: redis.run, now: () => nowMs, onFault: failOnFault });
+  await loadTenant(hotState, { projection: quotaProjection({ balance: nano(5_000n) }) });
+  const late = Array.from({ length: 500 }, (_, index) => hotState.check(check(`late-${index}`, 10n)));
+  for (const { kind } of await Promise.all(late)) expect(kind).toBe('admitted');
+  nowMs += 31_000;
+  const asked = Array.from({ length: 64 }, (_, index) => hotState.check(check(`new-${index}`, 60n)));
+  for (const { kind } of await Promise.all(asked)) expect(kind).toBe('admitted');
+});

@@ -15,8 +15,8 @@ export function keysOf(owner: ScriptOwner): readonly string[] {
 }
 
 /**
- * Of a Cluster, the client's own way, which knows its nodes. To a single server a command is written here: with up to
- * fifty arguments three times a request, the client's way (each copied four times, looked at and measured by itself, and
+ * Of a Cluster, the client's own way, which knows its nodes. To a single server a command is written here: with dozens to
+ * hundreds of arguments, the client's way (each copied four times, looked at and measured by itself, and
  * one batch at a time) takes several times as much.
  */
 export function scriptSender(client: RedisClient): SendScript {

@@ -1,3 +1,4 @@
+import { Fault } from '../../domain/errors.ts';
 import { mastersOf, type RedisClient, ReplyLost, unavailable } from './connect.ts';
 import { keysOf, type ScriptArgs, type ScriptOwner, scriptSender } from './script-sender.ts';
 import { readScriptText, type ScriptText } from './script-texts.ts';
@@ -71,7 +72,21 @@ export function timedScripts(
   };
 }
 
-/** An error that Redis itself answered: what a script does for one call changes nothing before it can fail so. */
+/**
+ * An error that Redis itself answered. What a script does for one request changes nothing before it can fail so; what it
+ * did for others of the same call before is done.
+ */
 function isReply(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
+}
+
+/**
+ * Whether a script came to grief over what one of several requests is or what is kept of it, and not over what is so for all of
+ * them: a server that is full, loading, or a replica says so before anything runs.
+ */
+export function failedAtOne(error: unknown): boolean {
+  if (!(error instanceof Fault)) return true;
+  if (error instanceof ReplyLost) return false;
+  if (error.code === 'INTERNAL') return true;
+  return isReply(error.cause) && /^(ERR|WRONGTYPE)\b/.test(error.cause.message);
 }

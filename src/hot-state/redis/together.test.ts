@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { ApiKeyId, TenantId } from '../../domain/ids.ts';
-import { ReplyLost } from './connect.ts';
+import { ReplyLost, unavailable } from './connect.ts';
 import type { KeyOwner } from './keys.ts';
 import { Together } from './together.ts';
 
@@ -60,15 +60,35 @@ it('fails those alone that the script fails at', async () => {
   const { runs, together } = capitals((calls) => (calls.includes('bad') ? new Error('bad') : null));
   const asked = ['a', 'bad', 'c'].map((call) => together.ask(owner('acme'), call));
   const settled = await Promise.allSettled(asked);
-  expect(settled).toMatchObject([{ value: 'A' }, { reason: { message: 'bad' } }, { value: 'C' }]);
+  expect(settled).toMatchObject([{ value: 'A' }, { reason: { cause: { message: 'bad' } } }, { value: 'C' }]);
   expect(runs).toEqual(['acme/key: a bad c', 'acme/key: a', 'acme/key: bad', 'acme/key: c']);
 });
+
+it('knows nothing of what may have run with the others, and then fails by itself', async () => {
+  const { together } = capitals((calls) =>
+    calls.length > 1 ? new Error('half way') : unavailable(new Error('the connection is reconnecting')),
+  );
+  const settled = await Promise.allSettled(['a', 'b'].map((call) => together.ask(owner('acme'), call)));
+  expect(settled.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  for (const one of settled) expect((one as PromiseRejectedResult).reason).toBeInstanceOf(ReplyLost);
+});
+
+it.each(['OOM command not allowed', 'READONLY a replica', 'LOADING'])(
+  'tells all of them what Redis says before anything runs, and asks once: %s',
+  async (message) => {
+    const error = unavailable(Object.assign(new Error(message), { name: 'ReplyError' }));
+    const { runs, together } = capitals(() => error);
+    const settled = await Promise.allSettled(['a', 'b'].map((call) => together.ask(owner('acme'), call)));
+    expect(settled).toEqual(['a', 'b'].map(() => ({ status: 'rejected', reason: error })));
+    expect(runs).toHaveLength(1);
+  },
+);
 
 it('fails what can not be said to the script, and nobody else', async () => {
   const { together } = capitals();
   const asked = ['unsayable', 'b'].map((call) => together.ask(owner('acme'), call));
   expect(await Promise.allSettled(asked)).toMatchObject([
-    { reason: { message: 'unsayable' } },
+    { reason: { cause: { message: 'unsayable' } } },
     { value: 'B' },
   ]);
 });

@@ -1,6 +1,7 @@
 import { ReplyLost } from './connect.ts';
 import type { KeyOwner } from './keys.ts';
 import type { ScriptArgs } from './script-sender.ts';
+import { failedAtOne } from './scripts.ts';
 
 /** A script that takes several calls on the keys of one owner, and answers them in their order. */
 export interface TogetherScript<Call, Answer> {
@@ -62,7 +63,7 @@ export class Together<Call, Answer> {
     for (const group of groups.values()) this.#send(group);
   };
 
-  #send(group: Group<Call, Answer>): void {
+  #send(group: Group<Call, Answer>, isPart = false): void {
     const { owner, calls, answers } = group;
     const { run, argsOf, read } = this.#script;
     const answerAll = (reply: unknown) => {
@@ -73,16 +74,17 @@ export class Together<Call, Answer> {
     };
     new Promise<unknown>((sent) => sent(run(owner, argsOf(calls, owner))))
       .then(answerAll)
-      .catch((error: unknown) => this.#fail(group, error));
+      .catch((error: unknown) => {
+        if (!isPart && calls.length > 1 && failedAtOne(error)) this.#sendEach(group);
+        // It may have run with the whole, and fails by itself now: what is left of it isn't known.
+        else for (const { reject } of answers) reject(isPart ? new ReplyLost(error) : error);
+      });
   }
 
   /** What a script fails at for one call must not fail the others. Each may run twice. */
-  #fail({ owner, calls, answers }: Group<Call, Answer>, error: unknown): void {
-    const isOfAll = calls.length === 1 || error instanceof ReplyLost;
-    if (isOfAll) for (const { reject } of answers) reject(error);
-    else
-      calls.forEach((call, index) => {
-        this.#send({ owner, calls: [call], answers: answers.slice(index, index + 1) });
-      });
+  #sendEach({ owner, calls, answers }: Group<Call, Answer>): void {
+    calls.forEach((call, index) => {
+      this.#send({ owner, calls: [call], answers: answers.slice(index, index + 1) }, true);
+    });
   }
 }

@@ -77,10 +77,14 @@ function defineInstruments() {
         buckets: decisionBuckets,
       },
     ),
-    luaDuration: histogram('redis_lua_duration_seconds', "Of a script's round trip to Redis", {
-      buckets: decisionBuckets,
-      labelNames: ['script'],
-    }),
+    luaDuration: histogram(
+      'redis_lua_duration_seconds',
+      "Of a script's round trip to Redis, for all that it is asked at once",
+      {
+        buckets: decisionBuckets,
+        labelNames: ['script'],
+      },
+    ),
     deducted: counter('billing_deduct_success_total', 'Charges that the ledger has taken'),
     notDeducted: counter('billing_deduct_failure_total', 'Attempts to charge that the ledger has not taken', [
       'reason',

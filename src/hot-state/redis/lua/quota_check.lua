@@ -230,7 +230,8 @@ local function decideAmount(quota, standing, state)
   if #found > 0 then return denied(found, rest) end
   if state == CHECKED then
     correctTokens(standing, tokens, nowMs)
-    rates = {}
+    -- What was read of the minutes isn't so any more.
+    rates, minutes = {}, nil
     openRates(quota)
   end
   if ofQuota[1] then wanted.exceeded = ofQuota[1].limit end
@@ -290,19 +291,20 @@ local function takeRequest(at)
   rates = {}
 end
 
--- The tenant, read once: what is placed and dropped is counted in it as well, so that it is as it would be read anew
--- for each request. And what is answered where it isn't loaded, with one ticket for all.
-local quota, cold
+-- The tenant, read once: what is placed is counted in it as well, so that it is as it would be read anew for each
+-- request; where more holds are late than are dropped at once it is read anew, and more of them are dropped. And
+-- what is answered where it isn't loaded, with one ticket for all.
+local quota, cold, mayBeMoreLate
 
 local function readTenant()
-  dropUnconfirmed(nowMs)
+  mayBeMoreLate = dropUnconfirmed(nowMs)
   quota = readQuota(apiKeyId)
   if quota.loaded ~= lineage() then cold = { 'cold', ticketFor(quota.ticket, nowMs) } end
 end
 
 local function decideRequest()
   if isSettled(holder, nowMs) then return { 'settled' } end
-  if not quota then readTenant() end
+  if not quota or mayBeMoreLate then readTenant() end
   if cold then return cold end
   if durableDay == '' then return check(quota) end
   local answer = confirm(quota)

@@ -192,6 +192,7 @@ local function dropHold(trace, hold)
   countOpen(hold, nil)
 end
 
+-- Returns whether there may be more of them.
 local function dropUnconfirmed(nowMs)
   local late = redis.call('ZRANGEBYSCORE', UNCONFIRMED, '-inf', whole(nowMs), 'LIMIT', '0', MOST_DROPPED_AT_ONCE)
   for _, trace in ipairs(late) do
@@ -199,4 +200,5 @@ local function dropUnconfirmed(nowMs)
     if hold then dropHold(trace, hold) end
     redis.call('ZREM', UNCONFIRMED, trace)
   end
+  return #late == tonumber(MOST_DROPPED_AT_ONCE)
 end

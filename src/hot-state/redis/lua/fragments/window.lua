@@ -8,8 +8,13 @@ local WINDOW_KEPT_MS = 2 * WINDOW_MS
 -- When, in the window's own time, what counts in this bucket has left.
 local function leavesAtMs(bucket) return (bucket + 1) * BUCKET_MS + WINDOW_MS end
 
+-- As they were read, for as long as nothing changes in them: each of several requests that are denied looks at all.
+local readCounts = {}
+
 local function countsOf(redisKey)
+  if readCounts[redisKey] then return readCounts[redisKey] end
   local flat, counts = redis.call('HGETALL', redisKey), {}
+  readCounts[redisKey] = counts
   for at = 1, #flat, 2 do
     local bucket = tonumber(flat[at])
     if bucket then counts[bucket] = tonumber(flat[at + 1]) end
@@ -18,6 +23,7 @@ local function countsOf(redisKey)
 end
 
 local function forgetLeft(window, nowMs)
+  readCounts[window.redisKey] = nil
   if leavesAtMs(window.last) <= window.ownMs then
     redis.call('DEL', window.redisKey)
     window.total, window.first, window.last, window.life, window.ownMs = 0, nil, nil, nil, nowMs
@@ -33,6 +39,7 @@ local function forgetLeft(window, nowMs)
     end
   end
   window.first = first
+  readCounts[window.redisKey] = nil
   redis.call('HSET', window.redisKey, 'total', whole(window.total), 'first', whole(first))
 end
 
@@ -56,6 +63,7 @@ end
 -- Returns where it was counted, to correct it later.
 local function countIn(window, amount)
   local bucket = math.floor(window.ownMs / BUCKET_MS)
+  readCounts[window.redisKey] = nil
   redis.call('HINCRBY', window.redisKey, whole(bucket), whole(amount))
   if not window.first then
     local time = redis.call('TIME')
@@ -72,6 +80,7 @@ end
 local function correctIn(window, place, change)
   local bucket, life = string.match(place, '^(%d+)/(.*)$')
   if change == 0 or life ~= window.life or redis.call('HEXISTS', window.redisKey, bucket) == 0 then return end
+  readCounts[window.redisKey] = nil
   redis.call('HINCRBY', window.redisKey, bucket, whole(change))
   window.total = window.total + change
   redis.call('HSET', window.redisKey, 'total', whole(window.total))
