@@ -15,26 +15,46 @@ import type { RunScript } from './scripts.ts';
 
 const redis = useRedis();
 
-/** @returns how often each answer came */
-async function compare(seed: number, count: number, through: RunScript): Promise<Map<string, number>> {
+/** Both with nothing in them, and at one time. */
+async function startBoth(through: RunScript) {
   await redis.client.flushall();
   let nowMs = 0;
   const clock = { now: () => nowMs, monotonic: () => nowMs };
   let memory: Commanded = { hotState: createMemoryHotState({ clock }), tickets: new Map() };
   const hotState = createRedisHotState({ run: through, now: clock.now, onFault: failOnFault });
   const subject: Commanded = { hotState, tickets: new Map() };
-  const answers = new Map<string, number>();
-  let index = 0;
-  for (const timed of randomCommands(seed, count)) {
-    nowMs = timed.nowMs;
-    const { command } = timed;
-    const at = { seed, index: index++, command };
-    if (command.kind === 'flush') {
+  return {
+    subject,
+    get memory() {
+      return memory;
+    },
+    setTime: (ms: number) => {
+      nowMs = ms;
+    },
+    flush: async () => {
       // The tickets of before stay, as with a gateway that is just loading.
       memory = { ...memory, hotState: createMemoryHotState({ clock }) };
       await redis.client.flushall();
+    },
+  };
+}
+
+/** @returns how often each answer came */
+async function compare(seed: number, count: number, through: RunScript): Promise<Map<string, number>> {
+  const both = await startBoth(through);
+  const { subject } = both;
+  const { hotState } = subject;
+  const answers = new Map<string, number>();
+  let index = 0;
+  for (const timed of randomCommands(seed, count)) {
+    both.setTime(timed.nowMs);
+    const { command } = timed;
+    const at = { seed, index: index++, command };
+    if (command.kind === 'flush') {
+      await both.flush();
       continue;
     }
+    const { memory } = both;
     const expected = await perform(memory, command);
     expect({ at, answer: await perform(subject, command) }).toEqual({ at, answer: expected });
     const tenantId = tenantOf(command);
@@ -102,13 +122,13 @@ it(
   comparesWithinMs,
 );
 
-/** Whose keys, of what goes together. Of holds of one trace id, the ledger has a row of one alone: no two are confirmed. */
-function ownerOf(command: StateCommand): string | null {
+/** What goes together in one turn: commands of a kind on the same keys. The others go alone. */
+function togetherWith(command: HotStateCommand): string | null {
   switch (command.kind) {
     case 'check':
       return `check ${command.check.tenantId} ${command.check.apiKeyId}`;
     case 'confirm':
-      return `confirm ${command.confirmation.tenantId} ${command.confirmation.traceId}`;
+      return `confirm ${command.confirmation.tenantId}`;
     case 'deduct':
       return `deduct ${command.hold.tenantId} ${command.hold.apiKeyId}`;
     default:
@@ -116,15 +136,21 @@ function ownerOf(command: StateCommand): string | null {
   }
 }
 
+/** The ledger has one row of a trace id: no two of its holds are confirmed. */
+const isConfirmedIn = (turn: readonly HotStateCommand[], command: HotStateCommand) =>
+  command.kind === 'confirm' &&
+  turn.some(
+    (other) => other.kind === 'confirm' && other.confirmation.traceId === command.confirmation.traceId,
+  );
+
 /** Of so many commands those that go together beside each other, and each of the others alone. */
 function turnsOf(commands: readonly HotStateCommand[]): readonly (readonly HotStateCommand[])[] {
-  const owned = (command: HotStateCommand) => (command.kind === 'flush' ? null : ownerOf(command));
   const turns = new Map<string, HotStateCommand[]>();
   for (const [index, command] of commands.entries()) {
-    const name = owned(command)?.replace(/^(confirm \S+) .*/, '$1') ?? `alone ${index}`;
-    const turn = turns.get(name) ?? [];
-    const isTwice = command.kind === 'confirm' && turn.some((other) => owned(other) === owned(command));
-    turns.set(isTwice ? `alone ${index}` : name, isTwice ? [command] : [...turn, command]);
+    const name = togetherWith(command);
+    const turn = name === null ? undefined : turns.get(name);
+    if (turn !== undefined && !isConfirmedIn(turn, command)) turn.push(command);
+    else turns.set(turn === undefined && name !== null ? name : `alone ${index}`, [command]);
   }
   return [...turns.values()];
 }
@@ -132,24 +158,19 @@ function turnsOf(commands: readonly HotStateCommand[]): readonly (readonly HotSt
 it(
   'answers what is asked in one turn of the event loop as memory does one after the other',
   async () => {
-    await redis.client.flushall();
-    let nowMs = 0;
-    const clock = { now: () => nowMs, monotonic: () => nowMs };
-    let memory: Commanded = { hotState: createMemoryHotState({ clock }), tickets: new Map() };
+    const both = await startBoth(redis.run);
+    const { subject } = both;
     const sizes = new Map<number, number>();
-    const run: RunScript = (...call) => redis.run(...call);
-    const hotState = createRedisHotState({ run, now: clock.now, onFault: failOnFault });
-    const subject: Commanded = { hotState, tickets: new Map() };
     const commands = [...randomCommands(3, 6_000)];
     for (let from = 0; from < commands.length; from += 60) {
       const some = commands.slice(from, from + 60);
-      nowMs = some.at(-1)!.nowMs;
+      both.setTime(some.at(-1)!.nowMs);
       for (const turn of turnsOf(some.map(({ command }) => command))) {
         if (turn[0]?.kind === 'flush') {
-          memory = { ...memory, hotState: createMemoryHotState({ clock }) };
-          await redis.client.flushall();
+          await both.flush();
           continue;
         }
+        const { memory } = both;
         const asked = turn as readonly StateCommand[];
         sizes.set(asked.length, (sizes.get(asked.length) ?? 0) + 1);
         const expected = [];
@@ -159,7 +180,7 @@ it(
         expect({ at, answers }).toEqual({ at, answers: expected });
         const tenantId = tenantOf(asked[0]!);
         const state = await stateOf(memory.hotState, tenantId);
-        expect({ at, state: await stateOf(hotState, tenantId) }).toEqual({ at, state });
+        expect({ at, state: await stateOf(subject.hotState, tenantId) }).toEqual({ at, state });
       }
     }
     console.info(`calls in one turn: ${JSON.stringify(Object.fromEntries(sizes))}`);
