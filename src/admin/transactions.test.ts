@@ -50,9 +50,16 @@ async function tenant(balance = '100'): Promise<TenantId> {
   return (await plane.make('POST', '/tenants', { name: 'Acme', balance })).id;
 }
 
+/** An id of a millisecond that begins here: those of the same one are in no order. */
+function laterId(): TransactionId {
+  const nowMs = Date.now();
+  while (Date.now() === nowMs);
+  return randomUUIDv7() as TransactionId;
+}
+
 function draftFor(tenantId: TenantId): PendingDraft {
   return {
-    id: randomUUIDv7() as TransactionId,
+    id: laterId(),
     tenantId,
     apiKeyId: 'key-1' as ApiKeyId,
     traceId: newKey() as TraceId,

@@ -293,6 +293,6 @@ export interface Ledger {
   snapshot(tenantId: TenantId): Promise<TenantAccount | UnknownTenant>;
   findByTrace(tenantId: TenantId, traceId: TraceId): Promise<Transaction | undefined>;
   findById(id: TransactionId): Promise<Transaction | undefined>;
-  /** Newest first. */
+  /** Newest first; those whose ids were made in the same millisecond stand in any order, always the same one. */
   list(filter: TransactionFilter): Promise<readonly Transaction[]>;
 }
