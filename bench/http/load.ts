@@ -107,7 +107,7 @@ const chooseOf = (apiKeys: readonly string[]) => `
     local requests = {}
     function init(args)
       for _, key in ipairs({${apiKeys.map((key) => `"${key}"`).join(',')}}) do
-        wrk.headers["Authorization"] = "Bearer " .. key
+        wrk.headers["authorization"] = "Bearer " .. key
         requests[#requests + 1] = wrk.format()
       end
     end

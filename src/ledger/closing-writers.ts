@@ -6,7 +6,7 @@ import { encodeReceipt } from '../domain/receipt.ts';
 import type { Transaction, UsageRecord } from '../domain/transaction.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
 import { encodeCheckpoint } from './checkpoint-json.ts';
-import type { BatchWriter } from './group-commit.ts';
+import type { BatchWriter } from './lane.ts';
 import type {
   AlreadyCommitted,
   AlreadyVoided,

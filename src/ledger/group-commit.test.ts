@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { manualClock } from '../../test/support/manual-clock.ts';
 import { systemClock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { WrittenBatch } from '../observability/observer.ts';
 import { SqlError } from './drivers/driver.ts';
-import { type BatchWriter, GroupCommit } from './group-commit.ts';
+import { GroupCommit } from './group-commit.ts';
+import type { BatchWriter } from './lane.ts';
 
 interface Item {
   readonly tenantId: TenantId;
@@ -48,6 +50,12 @@ function recorder(
       for (const open of gates.splice(0)) open();
     },
   };
+}
+
+/** One tenant of each lane. */
+function tenantsOfLanes(lanes: number): readonly string[] {
+  // A name of one letter is in the lane of the letter's code.
+  return Array.from({ length: lanes }, (_, index) => String.fromCharCode('a'.charCodeAt(0) + index));
 }
 
 const oneLane = { lanes: 1, maxBatch: 100, maxQueue: 100, clock: systemClock, onBatch: null };
@@ -126,20 +134,129 @@ describe('a group commit', () => {
     expect(batches).toEqual([['u', 'v'], ['a'], ['w', 'x'], ['y', 'z']]);
   });
 
-  it('keeps a tenant in one lane, whose batches follow one another', async () => {
+  it('gathers what comes while a batch is being written, of whatever lane', async () => {
     const { writer, batches, hold, release } = recorder();
-    const group = new GroupCommit({ ...oneLane, lanes: 8 });
+    const group = new GroupCommit({ ...oneLane, lanes: 4 });
     hold();
-    const answers = Array.from({ length: 16 }, (_, index) =>
-      group.submit(writer, item('x', `tenant-${index}`)),
-    );
-    answers.push(group.submit(writer, item('late', 'tenant-0')));
+    const answers = [group.submit(writer, item('first', 'tenant-0'))];
     await settle();
-    const tenantsInFlight = batches.length;
-    expect(tenantsInFlight).toBeGreaterThan(1);
-    expect(tenantsInFlight).toBeLessThanOrEqual(8);
+    const others = Array.from({ length: 16 }, (_, index) => `tenant-${index}`);
+    for (const tenant of others) answers.push(group.submit(writer, item(tenant, tenant)));
+    await settle();
+    expect(batches).toEqual([['first']]);
     release();
     await Promise.all(answers);
+    expect(batches.map((batch) => batch.toSorted())).toEqual([['first'], others.toSorted()]);
+  });
+
+  it('begins a batch beside another where what waits fills it, and has no tenant in two', async () => {
+    const { writer, batches, hold, release } = recorder();
+    const group = new GroupCommit({ ...oneLane, lanes: 4 });
+    const [hot = '', ...others] = tenantsOfLanes(4);
+    const hotOnes = Array.from({ length: 100 }, (_, index) => `hot ${index}`);
+    hold();
+    const answers = [group.submit(writer, item('first', hot))];
+    await settle();
+    for (const name of hotOnes) answers.push(group.submit(writer, item(name, hot)));
+    for (let index = 0; index < 63; index++)
+      answers.push(group.submit(writer, item(`other ${index}`, others[index % 3])));
+    await settle();
+    expect(batches).toEqual([['first']]);
+    answers.push(group.submit(writer, item('other 63', others[0])));
+    await settle();
+    expect(batches.map(({ length }) => length)).toEqual([1, 64]);
+    release();
+    await Promise.all(answers);
+    expect(batches.flat().filter((name) => !name.startsWith('other'))).toEqual(['first', ...hotOnes]);
+  });
+
+  it('begins a batch of other lanes beside one that is slow, and again beside those that are', async () => {
+    const clock = manualClock();
+    const { writer, batches, hold, release } = recorder();
+    const group = new GroupCommit({ ...oneLane, lanes: 4, clock });
+    const [slow = '', ...others] = tenantsOfLanes(4);
+    hold();
+    const answers = [group.submit(writer, item('slow', slow))];
+    await clock.advance(10);
+    for (const tenant of [slow, ...others.slice(0, 2)]) answers.push(group.submit(writer, item('x', tenant)));
+    await clock.advance(14);
+    expect(batches).toEqual([['slow']]);
+    await clock.advance(1);
+    expect(batches).toEqual([['slow'], ['x', 'x']]);
+    answers.push(group.submit(writer, item('y', others[2])));
+    await clock.advance(24);
+    expect(batches).toHaveLength(2);
+    await clock.advance(1);
+    expect(batches).toEqual([['slow'], ['x', 'x'], ['y']]);
+    release();
+    await Promise.all(answers);
+    expect(batches).toEqual([['slow'], ['x', 'x'], ['y'], ['x']]);
+  });
+
+  it('serves the other lanes of a batch that a locked row holds up, and keeps that lane apart for a while', async () => {
+    const clock = manualClock();
+    const [locked = '', ...others] = tenantsOfLanes(4);
+    const lockTimeout = new Fault('LEDGER_UNAVAILABLE', 'locked', { cause: new SqlError('locked', '55P03') });
+    let isLocked = true;
+    const batches: string[][] = [];
+    const { writer } = recorder();
+    const tenantBatches = {
+      ...writer,
+      write: async (items: readonly Item[]) => {
+        const tenants = items.map(({ tenantId }) => tenantId);
+        batches.push(tenants);
+        if (!isLocked || !tenants.includes(locked as TenantId)) return items.map(() => 'written');
+        await new Promise<void>((resolve) => void clock.after(2_000, resolve));
+        throw lockTimeout;
+      },
+    };
+    const group = new GroupCommit({ ...oneLane, lanes: 4, clock });
+    const told: string[] = [];
+    const submit = (name: string, tenant: string) =>
+      group.submit(tenantBatches, item(name, tenant)).then(
+        () => told.push(`${tenant} written`),
+        () => told.push(`${tenant} refused`),
+      );
+    const all = [locked, ...others].map((tenant) => submit('a', tenant));
+    await clock.advance(2_000);
+    expect(told.toSorted()).toEqual(others.map((tenant) => `${tenant} written`).toSorted());
+    await clock.advance(2_000);
+    expect(told.at(-1)).toBe(`${locked} refused`);
+    await Promise.all(all);
+    batches.length = 0;
+    const apart = [locked, ...others].map((tenant) => submit('b', tenant));
+    await clock.advance(1);
+    expect(batches.map((batch) => batch.toSorted()).toSorted()).toEqual([[locked], others.toSorted()]);
+    await clock.advance(2_000);
+    batches.length = 0;
+    apart.push(submit('b', locked));
+    await clock.advance(1);
+    apart.push(...others.map((tenant) => submit('b', tenant)));
+    await clock.advance(1);
+    expect(batches.map((batch) => batch.toSorted())).toEqual([[locked], others.toSorted()]);
+    isLocked = false;
+    await clock.advance(12_000);
+    await Promise.all(apart);
+    batches.length = 0;
+    const afterwards = [locked, ...others].map((tenant) => submit('c', tenant));
+    await clock.advance(1);
+    await Promise.all(afterwards);
+    expect(batches.map((batch) => batch.toSorted())).toEqual([[locked, ...others].toSorted()]);
+  });
+
+  it('gives every lane its turn, whatever kind of command it waits to have written', async () => {
+    const batches: string[][] = [];
+    const opening = recorder({ batches });
+    const closing = recorder({ batches, refusedWhenFull: false });
+    const group = new GroupCommit({ ...oneLane, lanes: 2, maxBatch: 2 });
+    const [one, other] = tenantsOfLanes(2);
+    opening.hold();
+    const flood = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => group.submit(opening.writer, item(name, one)));
+    await settle();
+    const closed = group.submit(closing.writer, item('x', other));
+    opening.release();
+    await Promise.all([...flood, closed]);
+    expect(batches).toEqual([['a', 'b'], ['x'], ['c', 'd'], ['e', 'f']]);
   });
 
   it('has 64 tenants in a batch at the most, and of each as much as there is', async () => {

@@ -1,26 +1,12 @@
-import { setImmediate as loopTurnEnds } from 'node:timers/promises';
 import { type Clock, sleep, type Timers } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { WrittenBatch } from '../observability/observer.ts';
 import { isLockTimeout, SqlError } from './drivers/driver.ts';
-
-/** One kind of command, written many at a time. */
-export interface BatchWriter<Item, Result> {
-  /**
-   * Writes all items durably, or none, and answers each in its place. Safe to repeat: an item that is
-   * written already is answered as such.
-   */
-  write(items: readonly Item[]): Promise<readonly Result[]>;
-  tenantOf(item: Item): TenantId;
-  /** Two items of one identity are written one after the other: the second has to see the first. */
-  identityOf(item: Item): string;
-  /** Whether a full queue refuses it. What closes an open transaction is never refused. */
-  readonly refusedWhenFull: boolean;
-}
+import { type BatchWriter, Lane, Waiting, type Writer } from './lane.ts';
 
 export interface GroupCommitOptions {
-  /** A tenant is always in the same lane; a lane has one batch in flight. */
+  /** A tenant is always in the same lane; a lane is in one batch at a time. So many batches are in flight at most. */
   readonly lanes: number;
   readonly maxBatch: number;
   /** Of those that a full queue refuses, how many may wait in a lane. */
@@ -32,24 +18,15 @@ export interface GroupCommitOptions {
 
 /**
  * Of so many tenants a batch is at the most: each one's row is locked while it is written, and what a statement does
- * for it is done for each row of the batch.
+ * for it is done for each row of the batch. So many items are worth a statement beside the one in flight.
  */
 const mostTenants = 64;
 
-type Writer = BatchWriter<unknown, unknown>;
+/** A statement that takes longer keeps nobody waiting but the tenants of its own lanes. */
+const patienceMs = 25;
 
-interface Waiting {
-  readonly writer: Writer;
-  item: unknown;
-  readonly key: string;
-  readonly sinceMs: number;
-  /** Of the same identity, and written when this one is. */
-  next: Waiting | null;
-  resolve: (result: unknown) => void;
-  reject: (error: unknown) => void;
-}
-
-const nobody = () => undefined;
+/** So long after somebody was seen to keep the row of one of its tenants locked, a lane is written without others. */
+const apartForMs = 10_000;
 
 /**
  * Serialization failure, deadlock, and a unique key that another process took in this very moment:
@@ -58,15 +35,38 @@ const nobody = () => undefined;
 const transientStates = new Set(['40001', '40P01', '23505']);
 const maxTransientRetries = 10;
 
+/** Of one lane, what it has in a batch. */
+interface Part {
+  readonly lane: Lane;
+  readonly items: readonly Waiting[];
+}
+
+interface Batch {
+  readonly writer: Writer;
+  readonly parts: readonly Part[];
+  readonly startedAtMs: number;
+  /** Whether it takes so long that others begin beside it. */
+  isSlow: boolean;
+}
+
 /**
- * Writes what waits in one statement: while a batch is being written, the next one gathers. Nothing
- * waits for a timer, so that a lone item costs no more than its own statement.
+ * Writes what waits in one statement: while a batch is being written, the next one gathers, of all lanes, since a
+ * statement costs as much as the writing of a dozen rows. Another one begins beside it where what waits fills it, or
+ * where the one in flight is slow. A lone item waits for no timer, and costs no more than its own statement.
  */
 export class GroupCommit {
+  readonly #options: GroupCommitOptions;
   readonly #lanes: readonly Lane[];
+  /** The same, those that were in a batch last come last. */
+  readonly #inTurn: Lane[];
+  readonly #inFlight = new Set<Batch>();
+  readonly #whenIdle: (() => void)[] = [];
+  #isWoken = false;
 
   constructor(options: GroupCommitOptions) {
-    this.#lanes = Array.from({ length: options.lanes }, () => new Lane(options));
+    this.#options = options;
+    this.#lanes = Array.from({ length: options.lanes }, () => new Lane());
+    this.#inTurn = [...this.#lanes];
   }
 
   /**
@@ -76,7 +76,22 @@ export class GroupCommit {
   submit<Item, Result>(writer: BatchWriter<Item, Result>, item: Item): Promise<Result> {
     const lane = this.#lanes[laneOf(writer.tenantOf(item), this.#lanes.length)];
     if (lane === undefined) throw new Error('a group commit has at least one lane');
-    return lane.submit(writer, item);
+    if (writer.refusedWhenFull && lane.refusable >= this.#options.maxQueue) {
+      return Promise.reject(
+        new Fault('OVERLOADED', 'Too much is waiting for the ledger. Nothing was charged; try again.'),
+      );
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    const sinceMs = this.#options.clock.monotonic();
+    lane.enter(
+      new Waiting(
+        { writer: writer as Writer, item, sinceMs },
+        { resolve: resolve as (result: unknown) => void, reject },
+      ),
+    );
+    // While its lane is in a batch, it waits for the end of that.
+    if (!lane.isBusy) this.#wake();
+    return promise;
   }
 
   /** Of those that a full queue refuses, how many wait in the fullest lane. */
@@ -86,136 +101,109 @@ export class GroupCommit {
 
   /** Resolves when nothing waits and nothing is being written. */
   async idle(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.idle()));
-  }
-}
-
-function laneOf(tenantId: TenantId, lanes: number): number {
-  let sum = 0;
-  for (let index = 0; index < tenantId.length; index++) sum = (sum * 31 + tenantId.charCodeAt(index)) | 0;
-  return Math.abs(sum) % lanes;
-}
-
-/**
- * Each kind of command is a statement of its own, and the kinds take turns: however many new transactions
- * wait, what closes one waits for the batch in flight and for one batch of each other kind at most, and a
- * flood of closings holds up new transactions no longer than that.
- */
-class Lane {
-  readonly #options: GroupCommitOptions;
-  /** What may be written now, by kind; the kind whose turn it is comes first. */
-  readonly #ready = new Map<Writer, Waiting[]>();
-  /** The newest of each identity that waits or is being written. */
-  readonly #newest = new Map<string, Waiting>();
-  #waiting = 0;
-  #refusable = 0;
-  #running: Promise<void> | null = null;
-
-  constructor(options: GroupCommitOptions) {
-    this.#options = options;
+    while (this.#isWoken || this.#inFlight.size > 0)
+      await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
-  submit<Item, Result>(writer: BatchWriter<Item, Result>, item: Item): Promise<Result> {
-    if (writer.refusedWhenFull && this.#refusable >= this.#options.maxQueue) {
-      return Promise.reject(
-        new Fault('OVERLOADED', 'Too much is waiting for the ledger. Nothing was charged; try again.'),
-      );
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<Result>();
-    this.#enter({
-      writer: writer as Writer,
-      item,
-      key: `${writer.tenantOf(item)}\n${writer.identityOf(item)}`,
-      sinceMs: this.#options.clock.monotonic(),
-      next: null,
-      resolve: resolve as (result: unknown) => void,
-      reject,
+  /** What is submitted in one turn of the event loop shares a batch. */
+  #wake(): void {
+    if (this.#isWoken) return;
+    this.#isWoken = true;
+    setImmediate(() => {
+      this.#isWoken = false;
+      this.#begin();
+      if (this.#inFlight.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
     });
-    this.#running ??= this.#run();
-    return promise;
   }
 
-  get refusable(): number {
-    return this.#refusable;
+  #begin(): void {
+    for (let batch = this.#next(); batch !== null; batch = this.#next()) void this.#run(batch);
   }
 
-  async idle(): Promise<void> {
-    while (this.#running !== null) await this.#running;
-  }
-
-  #enter(waiting: Waiting): void {
-    this.#waiting++;
-    if (waiting.writer.refusedWhenFull) this.#refusable++;
-    const before = this.#newest.get(waiting.key);
-    this.#newest.set(waiting.key, waiting);
-    if (before === undefined) this.#makeReady(waiting);
-    else before.next = waiting;
-  }
-
-  #makeReady(waiting: Waiting): void {
-    const queue = this.#ready.get(waiting.writer);
-    if (queue === undefined) this.#ready.set(waiting.writer, [waiting]);
-    else queue.push(waiting);
-  }
-
-  /** What is answered makes room for the next of its identity. */
-  #leave(waiting: Waiting): void {
-    if (waiting.next === null) this.#newest.delete(waiting.key);
-    else this.#makeReady(waiting.next);
-    // A table that the map has outgrown may name it for long: nothing of the request is left in it.
-    waiting.item = null;
-    waiting.resolve = nobody;
-    waiting.reject = nobody;
-  }
-
-  async #run(): Promise<void> {
-    for (;;) {
-      // What is submitted in one turn of the event loop shares a batch.
-      await loopTurnEnds();
-      const [turn] = this.#ready;
-      if (turn === undefined) break;
-      await this.#writeNext(...turn);
+  /** @returns null where nothing can be written, or what is in flight is better waited for */
+  #next(): Batch | null {
+    const nowMs = this.#options.clock.monotonic();
+    const mayBeSmall = [...this.#inFlight].every(({ isSlow }) => isSlow);
+    const free = this.#inTurn.filter((lane) => !lane.isBusy && lane.turn !== undefined);
+    for (const lead of free) {
+      const isApart = nowMs < lead.apartUntilMs;
+      const lanes = isApart
+        ? [lead]
+        : free.filter((lane) => lane.turn === lead.turn && nowMs >= lane.apartUntilMs);
+      if (lead.turn === undefined || !(mayBeSmall || readyIn(lanes) >= mostTenants)) continue;
+      return { writer: lead.turn, parts: this.#take(lanes), startedAtMs: nowMs, isSlow: isApart };
     }
-    this.#running = null;
+    return null;
   }
 
-  async #writeNext(writer: Writer, queue: Waiting[]): Promise<void> {
-    const batch = this.#takeFrom(queue);
-    this.#waiting -= batch.length;
-    if (writer.refusedWhenFull) this.#refusable -= batch.length;
-    const startedAtMs = this.#options.clock.monotonic();
-    const written = await this.#write(writer, batch, maxTransientRetries);
-    for (const waiting of batch) this.#leave(waiting);
-    // The turn passes on only now: who came while this was being written goes before the rest of it.
-    this.#ready.delete(writer);
-    if (queue.length > 0) this.#ready.set(writer, queue);
-    this.#tell(batch, { startedAtMs, written });
-  }
-
-  #takeFrom(queue: Waiting[]): readonly Waiting[] {
-    const tenants = new Set<TenantId>();
-    let size = 0;
-    for (const { writer, item } of queue) {
-      tenants.add(writer.tenantOf(item));
-      if (size === this.#options.maxBatch || tenants.size > mostTenants) break;
-      size++;
+  #take(lanes: readonly Lane[]): readonly Part[] {
+    const parts: Part[] = [];
+    let room = { items: this.#options.maxBatch, tenants: mostTenants };
+    for (const lane of lanes) {
+      const { items, tenants } = lane.take(room);
+      if (items.length === 0) continue;
+      parts.push({ lane, items });
+      room = { items: room.items - items.length, tenants: room.tenants - tenants };
+      lane.isBusy = true;
+      this.#inTurn.splice(this.#inTurn.indexOf(lane), 1);
+      this.#inTurn.push(lane);
     }
-    return queue.splice(0, size);
+    return parts;
+  }
+
+  async #run(batch: Batch): Promise<void> {
+    const { clock } = this.#options;
+    const { writer, parts } = batch;
+    const items = parts.flatMap((part) => part.items);
+    this.#inFlight.add(batch);
+    const forget = clock.after(patienceMs, () => {
+      batch.isSlow = true;
+      this.#wake();
+    });
+    const failure = await this.#tryToWrite(writer, items, maxTransientRetries);
+    forget();
+    const isLocked = failure !== null && isLockTimeout(failure.error);
+    if (isLocked && parts.length > 1) {
+      // Of these lanes one is held up: each goes on by itself, and is free as soon as it can be.
+      for (const part of parts) void this.#run({ ...batch, parts: [part] });
+    } else {
+      if (isLocked) for (const { lane } of parts) lane.apartUntilMs = clock.monotonic() + apartForMs;
+      const written = failure === null ? items.length : await this.#recover(writer, items, failure.error);
+      for (const part of parts) finish(part, writer);
+      this.#tell(batch, { items, written });
+    }
+    this.#inFlight.delete(batch);
+    this.#wake();
   }
 
   /** @returns how many were written; the others are told why they weren't. */
   async #write(writer: Writer, group: readonly Waiting[], retries: number): Promise<number> {
+    const failure = await this.#tryToWrite(writer, group, retries);
+    return failure === null ? group.length : await this.#recover(writer, group, failure.error);
+  }
+
+  /** Answers all of them, or none. */
+  async #tryToWrite(
+    writer: Writer,
+    group: readonly Waiting[],
+    retries: number,
+  ): Promise<{ readonly error: unknown } | null> {
     try {
       const results = await this.#writeRetrying(writer, group, retries);
       for (const [index, waiting] of group.entries()) waiting.resolve(results[index]);
-      return group.length;
+      return null;
     } catch (error) {
-      if (isLockTimeout(error)) return await this.#writeByTenant(writer, group, error);
-      // What says that the ledger is away says so of every item.
-      if (!(error instanceof Fault) && group.length > 1) return await this.#writeHalves(writer, group);
-      for (const waiting of group) waiting.reject(error);
-      return 0;
+      return { error };
     }
+  }
+
+  /** @returns how many could be written nevertheless */
+  async #recover(writer: Writer, group: readonly Waiting[], error: unknown): Promise<number> {
+    if (isLockTimeout(error)) return await this.#writeByTenant(writer, group, error);
+    // What says that the ledger is away says so of every item.
+    if (!(error instanceof Fault) && group.length > 1) return await this.#writeHalves(writer, group);
+    for (const waiting of group) waiting.reject(error);
+    return 0;
   }
 
   async #writeRetrying(
@@ -256,20 +244,38 @@ class Lane {
     return written;
   }
 
-  #tell(batch: readonly Waiting[], did: { readonly startedAtMs: number; readonly written: number }): void {
+  #tell(
+    { parts, startedAtMs }: Batch,
+    { items, written }: { readonly items: readonly Waiting[]; readonly written: number },
+  ): void {
     const { onBatch, clock } = this.#options;
     if (onBatch === null) return;
-    const oldestMs = batch.reduce((oldest, { sinceMs }) => Math.min(oldest, sinceMs), did.startedAtMs);
+    const oldestMs = items.reduce((oldest, { sinceMs }) => Math.min(oldest, sinceMs), startedAtMs);
     try {
       onBatch({
-        size: batch.length,
-        failed: batch.length - did.written,
-        waitedMs: did.startedAtMs - oldestMs,
-        writeMs: clock.monotonic() - did.startedAtMs,
-        queueLength: this.#waiting,
+        size: items.length,
+        failed: items.length - written,
+        waitedMs: startedAtMs - oldestMs,
+        writeMs: clock.monotonic() - startedAtMs,
+        queueLength: parts.reduce((sum, { lane }) => sum + lane.waiting, 0),
       });
     } catch {
       // A lane that stops for who watches it would never write again.
     }
   }
+}
+
+function laneOf(tenantId: TenantId, lanes: number): number {
+  let sum = 0;
+  for (let index = 0; index < tenantId.length; index++) sum = (sum * 31 + tenantId.charCodeAt(index)) | 0;
+  return Math.abs(sum) % lanes;
+}
+
+const readyIn = (lanes: readonly Lane[]) => lanes.reduce((sum, { ready }) => sum + ready, 0);
+
+function finish({ lane, items }: Part, writer: Writer): void {
+  for (const waiting of items) lane.leave(waiting);
+  // The turn passes on only now: who came while this was being written goes before the rest of it.
+  lane.passTurn(writer);
+  lane.isBusy = false;
 }

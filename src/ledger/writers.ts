@@ -5,7 +5,7 @@ import type { QuotaProjection } from '../domain/quota.ts';
 import type { CommittedTransaction, Transaction } from '../domain/transaction.ts';
 import { inputTokens, outputTokens } from '../domain/usage.ts';
 import type { Driver } from './drivers/driver.ts';
-import type { BatchWriter } from './group-commit.ts';
+import type { BatchWriter } from './lane.ts';
 import type {
   Conflict,
   Created,
