@@ -7,7 +7,5 @@ export function rotated<T>(all: readonly T[], round: number): readonly T[] {
 /**
  * So long a gateway is loaded before it is measured: until the engine has compiled what it will. Before that, a good part
  * of what a request takes is that. A run that only tries whether all of it works isn't made longer by it.
- * @param mostSeconds less where each of many processes is
  */
-export const warmUpSecondsOf = (measuredSeconds: number, mostSeconds = 25) =>
-  Math.min(mostSeconds, 10 * measuredSeconds);
+export const warmUpSecondsOf = (measuredSeconds: number) => Math.min(25, 10 * measuredSeconds);

@@ -40,8 +40,6 @@ const shapes: readonly Shape[] = [
   { streams: 2_000, eventsPerSecond: 5, perSecond: 200, timesAsLong: 1 },
 ];
 const warmUp: Shape = { streams: 50, eventsPerSecond: 50, perSecond: 50, timesAsLong: 1 };
-/** Of each process, and there is one for every figure. */
-const mostWarmUpSeconds = 12;
 const opensWithinMs = 30_000;
 const settleMs = 1_000;
 const memoryEveryMs = 250;
@@ -141,9 +139,7 @@ async function measureShape(
 ): Promise<Measured> {
   const { upstream, clients } = parts;
   const target = { url: server.url, headers: server.headers };
-  await whileOpen(parts, target, warmUp, () =>
-    sleep(1_000 * warmUpSecondsOf(seconds, mostWarmUpSeconds), {}),
-  );
+  await whileOpen(parts, target, warmUp, () => sleep(1_000 * warmUpSecondsOf(seconds), {}));
   const { bytes: before } = await server.memory();
   return await whileOpen(parts, target, shape, async () => {
     const startedAtMs = performance.now();
