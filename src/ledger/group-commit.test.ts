@@ -177,20 +177,98 @@ describe('a group commit', () => {
     const [slow = '', ...others] = tenantsOfLanes(4);
     hold();
     const answers = [group.submit(writer, item('slow', slow))];
-    await clock.advance(10);
+    await clock.advance(4);
     for (const tenant of [slow, ...others.slice(0, 2)]) answers.push(group.submit(writer, item('x', tenant)));
-    await clock.advance(14);
+    await clock.advance(5);
     expect(batches).toEqual([['slow']]);
     await clock.advance(1);
     expect(batches).toEqual([['slow'], ['x', 'x']]);
     answers.push(group.submit(writer, item('y', others[2])));
-    await clock.advance(24);
+    await clock.advance(9);
     expect(batches).toHaveLength(2);
     await clock.advance(1);
     expect(batches).toEqual([['slow'], ['x', 'x'], ['y']]);
     release();
     await Promise.all(answers);
     expect(batches).toEqual([['slow'], ['x', 'x'], ['y'], ['x']]);
+  });
+
+  it('gives each lane that has enough a batch of its own', async () => {
+    const { writer, batches } = recorder();
+    const group = new GroupCommit({ ...oneLane, lanes: 4, maxBatch: 1_000 });
+    const tenants = tenantsOfLanes(4);
+    const counts = [70, 60, 3, 64];
+    await Promise.all(
+      tenants.flatMap((tenant, lane) =>
+        Array.from({ length: counts[lane] ?? 0 }, (_, index) =>
+          group.submit(writer, item(`${tenant} ${index}`, tenant)),
+        ),
+      ),
+    );
+    const lanesOf = (batch: readonly string[]) => [...new Set(batch.map((name) => name.charAt(0)))].sort();
+    expect(batches.map(lanesOf).sort()).toEqual([['a'], ['b', 'c'], ['d']]);
+  });
+
+  it.each(['of its kind', 'of another kind'])(
+    'keeps no lane waiting for long beside lanes that always have enough %s',
+    async (what) => {
+      const clock = manualClock();
+      let isOver = false;
+      const kind = (): BatchWriter<Item, null> => ({
+        ...recorder().writer,
+        write: async (items) => {
+          await new Promise<void>((resolve) => void clock.after(5, resolve));
+          return items.map(() => null);
+        },
+      });
+      const [opening, closing] = [kind(), kind()];
+      const group = new GroupCommit({ ...oneLane, lanes: 4, clock });
+      const [one = '', other = '', third = ''] = tenantsOfLanes(4);
+      let asked = 0;
+      const askOnAndOn = async (tenant: string) => {
+        while (!isOver) await group.submit(opening, item(`${asked++}`, tenant));
+      };
+      const flood = Array.from({ length: 90 }, () => askOnAndOn(one));
+      await clock.advance(2);
+      flood.push(...Array.from({ length: 90 }, () => askOnAndOn(other)));
+      await clock.advance(100);
+      const fromMs = clock.monotonic();
+      const tookMs = group
+        .submit(what === 'of its kind' ? opening : closing, item('lone', third))
+        .then(() => clock.monotonic() - fromMs);
+      await clock.advance(100);
+      isOver = true;
+      await clock.advance(100);
+      await Promise.all(flood);
+      expect(await tookMs).toBeLessThanOrEqual(10 + 5 + 5);
+    },
+  );
+
+  it('waits no longer for what is found out about a batch that was refused than for a slow one', async () => {
+    const clock = manualClock();
+    const batches: string[][] = [];
+    const [refused = '', other = ''] = tenantsOfLanes(4);
+    const writer: BatchWriter<Item, null> = {
+      ...recorder().writer,
+      write: async (items) => {
+        batches.push(items.map(({ name }) => name));
+        await new Promise<void>((resolve) => void clock.after(4, resolve));
+        if (items.some(({ name }) => name === 'poison')) throw new SqlError('no', '22003');
+        return items.map(() => null);
+      },
+    };
+    const group = new GroupCommit({ ...oneLane, lanes: 4, clock });
+    const submit = (name: string, tenant: string) =>
+      group.submit(writer, item(name, tenant)).catch(() => null);
+    const answers = ['a', 'b', 'c', 'd', 'e', 'f', 'poison', 'g'].map((name) => submit(name, refused));
+    await clock.advance(1);
+    answers.push(submit('lone', other));
+    await clock.advance(8);
+    expect(batches.flat()).not.toContain('lone');
+    await clock.advance(1);
+    expect(batches.at(-1)).toEqual(['lone']);
+    await clock.advance(100);
+    await Promise.all(answers);
   });
 
   it('serves the other lanes of a batch that a locked row holds up, and keeps that lane apart for a while', async () => {
@@ -242,6 +320,20 @@ describe('a group commit', () => {
     await clock.advance(1);
     await Promise.all(afterwards);
     expect(batches.map((batch) => batch.toSorted())).toEqual([[locked, ...others].toSorted()]);
+  });
+
+  it('never has two kinds of command in one batch', async () => {
+    const [opening, closing] = [recorder(), recorder()];
+    const group = new GroupCommit({ ...oneLane, lanes: 4 });
+    const [one = '', other = '', third = ''] = tenantsOfLanes(4);
+    await Promise.all([
+      group.submit(opening.writer, item('a', one)),
+      group.submit(closing.writer, item('x', other)),
+      group.submit(opening.writer, item('b', third)),
+      group.submit(closing.writer, item('y', third)),
+    ]);
+    expect(opening.batches).toEqual([['a', 'b']]);
+    expect(closing.batches.flat().sort()).toEqual(['x', 'y']);
   });
 
   it('gives every lane its turn, whatever kind of command it waits to have written', async () => {
@@ -376,7 +468,7 @@ describe('a group commit', () => {
     nowMs = 10;
     release();
     await Promise.all([first, second, third]);
-    await group.idle();
+    await settle();
     expect(told).toEqual([
       { size: 1, failed: 0, waitedMs: 0, writeMs: 10, queueLength: 2 },
       { size: 2, failed: 0, waitedMs: 7, writeMs: 0, queueLength: 0 },
@@ -395,7 +487,7 @@ describe('a group commit', () => {
     await submit();
     failure = new Fault('LEDGER_UNAVAILABLE', 'away');
     await submit();
-    await group.idle();
+    await settle();
     expect(told.map(({ size, failed }) => ({ size, failed }))).toEqual([
       { size: 3, failed: 1 },
       { size: 3, failed: 3 },

@@ -3,7 +3,7 @@ import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { WrittenBatch } from '../observability/observer.ts';
 import { isLockTimeout, SqlError } from './drivers/driver.ts';
-import { type BatchWriter, Lane, Waiting, type Writer } from './lane.ts';
+import { type BatchWriter, Lane, type Waiting, type Writer } from './lane.ts';
 
 export interface GroupCommitOptions {
   /** A tenant is always in the same lane; a lane is in one batch at a time. So many batches are in flight at most. */
@@ -18,12 +18,15 @@ export interface GroupCommitOptions {
 
 /**
  * Of so many tenants a batch is at the most: each one's row is locked while it is written, and what a statement does
- * for it is done for each row of the batch. So many items are worth a statement beside the one in flight.
+ * for it is done for each row of the batch.
  */
 const mostTenants = 64;
 
-/** A statement that takes longer keeps nobody waiting but the tenants of its own lanes. */
-const patienceMs = 25;
+/** So many items share what a statement costs whatever it has in it: more gain nothing from waiting for each other. */
+const worthAStatement = 64;
+
+/** So long a lane waits at most for a statement that it has no part in. */
+const patienceMs = 10;
 
 /** So long after somebody was seen to keep the row of one of its tenants locked, a lane is written without others. */
 const apartForMs = 10_000;
@@ -45,14 +48,14 @@ interface Batch {
   readonly writer: Writer;
   readonly parts: readonly Part[];
   readonly startedAtMs: number;
-  /** Whether it takes so long that others begin beside it. */
-  isSlow: boolean;
+  /** Whether what waits in other lanes gathers until it is written. */
+  isWaitedFor: boolean;
 }
 
 /**
  * Writes what waits in one statement: while a batch is being written, the next one gathers, of all lanes, since a
- * statement costs as much as the writing of a dozen rows. Another one begins beside it where what waits fills it, or
- * where the one in flight is slow. A lone item waits for no timer, and costs no more than its own statement.
+ * statement costs as much as the writing of a dozen rows. Another one begins beside it where enough waits for it, or has
+ * waited long enough. A lone item waits for no timer, and costs no more than its own statement.
  */
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
@@ -60,7 +63,6 @@ export class GroupCommit {
   /** The same, those that were in a batch last come last. */
   readonly #inTurn: Lane[];
   readonly #inFlight = new Set<Batch>();
-  readonly #whenIdle: (() => void)[] = [];
   #isWoken = false;
 
   constructor(options: GroupCommitOptions) {
@@ -82,13 +84,15 @@ export class GroupCommit {
       );
     }
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
-    const sinceMs = this.#options.clock.monotonic();
-    lane.enter(
-      new Waiting(
-        { writer: writer as Writer, item, sinceMs },
-        { resolve: resolve as (result: unknown) => void, reject },
-      ),
-    );
+    lane.enter({
+      writer: writer as Writer,
+      item,
+      key: `${writer.tenantOf(item)}\n${writer.identityOf(item)}`,
+      sinceMs: this.#options.clock.monotonic(),
+      next: null,
+      resolve: resolve as (result: unknown) => void,
+      reject,
+    });
     // While its lane is in a batch, it waits for the end of that.
     if (!lane.isBusy) this.#wake();
     return promise;
@@ -99,12 +103,6 @@ export class GroupCommit {
     return Math.max(...this.#lanes.map(({ refusable }) => refusable));
   }
 
-  /** Resolves when nothing waits and nothing is being written. */
-  async idle(): Promise<void> {
-    while (this.#isWoken || this.#inFlight.size > 0)
-      await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
-  }
-
   /** What is submitted in one turn of the event loop shares a batch. */
   #wake(): void {
     if (this.#isWoken) return;
@@ -112,7 +110,6 @@ export class GroupCommit {
     setImmediate(() => {
       this.#isWoken = false;
       this.#begin();
-      if (this.#inFlight.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
     });
   }
 
@@ -123,15 +120,19 @@ export class GroupCommit {
   /** @returns null where nothing can be written, or what is in flight is better waited for */
   #next(): Batch | null {
     const nowMs = this.#options.clock.monotonic();
-    const mayBeSmall = [...this.#inFlight].every(({ isSlow }) => isSlow);
-    const free = this.#inTurn.filter((lane) => !lane.isBusy && lane.turn !== undefined);
+    const isNoneWaitedFor = [...this.#inFlight].every(({ isWaitedFor }) => !isWaitedFor);
+    const enough = Math.min(worthAStatement, this.#options.maxBatch);
+    const free = this.#inTurn.filter((lane) => !lane.isBusy);
     for (const lead of free) {
+      const { turn } = lead;
+      if (turn === undefined) continue;
       const isApart = nowMs < lead.apartUntilMs;
       const lanes = isApart
         ? [lead]
-        : free.filter((lane) => lane.turn === lead.turn && nowMs >= lane.apartUntilMs);
-      if (lead.turn === undefined || !(mayBeSmall || readyIn(lanes) >= mostTenants)) continue;
-      return { writer: lead.turn, parts: this.#take(lanes), startedAtMs: nowMs, isSlow: isApart };
+        : free.filter((lane) => lane.turn === turn && nowMs >= lane.apartUntilMs);
+      const hasWaited = nowMs - lead.oldestMs >= patienceMs;
+      if (!isNoneWaitedFor && !hasWaited && readyIn(lanes) < enough) continue;
+      return { writer: turn, parts: this.#take(lanes), startedAtMs: nowMs, isWaitedFor: !isApart };
     }
     return null;
   }
@@ -140,8 +141,10 @@ export class GroupCommit {
     const parts: Part[] = [];
     let room = { items: this.#options.maxBatch, tenants: mostTenants };
     for (const lane of lanes) {
+      // The next ones are worth a statement of their own.
+      if (this.#options.maxBatch - room.items >= worthAStatement) break;
       const { items, tenants } = lane.take(room);
-      if (items.length === 0) continue;
+      if (items.length === 0) break;
       parts.push({ lane, items });
       room = { items: room.items - items.length, tenants: room.tenants - tenants };
       lane.isBusy = true;
@@ -157,21 +160,21 @@ export class GroupCommit {
     const items = parts.flatMap((part) => part.items);
     this.#inFlight.add(batch);
     const forget = clock.after(patienceMs, () => {
-      batch.isSlow = true;
+      batch.isWaitedFor = false;
       this.#wake();
     });
     const failure = await this.#tryToWrite(writer, items, maxTransientRetries);
-    forget();
     const isLocked = failure !== null && isLockTimeout(failure.error);
     if (isLocked && parts.length > 1) {
       // Of these lanes one is held up: each goes on by itself, and is free as soon as it can be.
       for (const part of parts) void this.#run({ ...batch, parts: [part] });
     } else {
-      if (isLocked) for (const { lane } of parts) lane.apartUntilMs = clock.monotonic() + apartForMs;
       const written = failure === null ? items.length : await this.#recover(writer, items, failure.error);
       for (const part of parts) finish(part, writer);
+      if (isLocked) for (const { lane } of parts) lane.apartUntilMs = clock.monotonic() + apartForMs;
       this.#tell(batch, { items, written });
     }
+    forget();
     this.#inFlight.delete(batch);
     this.#wake();
   }

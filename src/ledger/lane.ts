@@ -17,27 +17,15 @@ export interface BatchWriter<Item, Result> {
 export type Writer = BatchWriter<unknown, unknown>;
 
 /** What waits for its batch, and for the answer. */
-export class Waiting {
+export interface Waiting {
   readonly writer: Writer;
+  item: unknown;
   readonly key: string;
   readonly sinceMs: number;
-  item: unknown;
   /** Of the same identity, and written when this one is. */
-  next: Waiting | null = null;
+  next: Waiting | null;
   resolve: (result: unknown) => void;
   reject: (error: unknown) => void;
-
-  constructor(
-    { writer, item, sinceMs }: Pick<Waiting, 'writer' | 'item' | 'sinceMs'>,
-    { resolve, reject }: Pick<Waiting, 'resolve' | 'reject'>,
-  ) {
-    this.writer = writer;
-    this.item = item;
-    this.key = `${writer.tenantOf(item)}\n${writer.identityOf(item)}`;
-    this.sinceMs = sinceMs;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
 }
 
 const nobody = () => undefined;
@@ -50,8 +38,8 @@ export interface Room {
 
 /**
  * What waits of the tenants of one lane. Each kind of command is a statement of its own, and the kinds take turns:
- * however many new transactions wait, what closes one waits for one batch of each other kind at most, and a flood of
- * closings holds up new transactions no longer than that.
+ * however many new transactions wait in the lane, what closes one waits for one batch of each other kind of it at most,
+ * and a flood of closings holds up new transactions no longer than that.
  */
 export class Lane {
   /** Whether a batch with items of this lane is being written: the next ones wait for it. */
@@ -85,6 +73,12 @@ export class Lane {
   get ready(): number {
     const [queue] = this.#ready.values();
     return queue?.length ?? 0;
+  }
+
+  /** Since when the first of them waits. */
+  get oldestMs(): number {
+    const [queue] = this.#ready.values();
+    return queue?.[0]?.sinceMs ?? Number.POSITIVE_INFINITY;
   }
 
   enter(waiting: Waiting): void {

@@ -100,7 +100,7 @@ export interface WrittenBatch {
   readonly waitedMs: number;
   /** Until every item was answered, repeats included. */
   readonly writeMs: number;
-  /** What waited in the lane then, of every kind. */
+  /** What waited then in the lanes that it was of, of every kind. */
   readonly queueLength: number;
 }
 

@@ -9,7 +9,10 @@ export interface ManualClock extends Clock, Timers {
 export function manualClock(): ManualClock {
   let nowMs = 0;
   const waiting = new Set<{ readonly atMs: number; readonly callback: () => void }>();
-  const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+  // What runs in one turn of the event loop may have the next turn run more.
+  const settle = async () => {
+    for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+  };
   return {
     now: () => nowMs,
     monotonic: () => nowMs,
