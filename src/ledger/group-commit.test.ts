@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { manualClock } from '../../test/support/manual-clock.ts';
-import { systemClock } from '../domain/clock.ts';
+import { sleep, systemClock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { WrittenBatch } from '../observability/observer.ts';
@@ -217,7 +217,7 @@ describe('a group commit', () => {
       const kind = (): BatchWriter<Item, null> => ({
         ...recorder().writer,
         write: async (items) => {
-          await new Promise<void>((resolve) => void clock.after(5, resolve));
+          await sleep(clock, 5);
           return items.map(() => null);
         },
       });
@@ -252,7 +252,7 @@ describe('a group commit', () => {
       ...recorder().writer,
       write: async (items) => {
         batches.push(items.map(({ name }) => name));
-        await new Promise<void>((resolve) => void clock.after(4, resolve));
+        await sleep(clock, 4);
         if (items.some(({ name }) => name === 'poison')) throw new SqlError('no', '22003');
         return items.map(() => null);
       },
@@ -284,7 +284,7 @@ describe('a group commit', () => {
         const tenants = items.map(({ tenantId }) => tenantId);
         batches.push(tenants);
         if (!isLocked || !tenants.includes(locked as TenantId)) return items.map(() => 'written');
-        await new Promise<void>((resolve) => void clock.after(2_000, resolve));
+        await sleep(clock, 2_000);
         throw lockTimeout;
       },
     };
