@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type ApiKeyId, hashSecret, type SecretHash, type TenantId } from '../domain/ids.ts';
 import { type CachedCatalog, createCachedCatalog } from './cached-catalog.ts';
-import type { Catalog, Credentials, ServedModel } from './catalog.ts';
+import type { Credentials, ServedModel } from './catalog.ts';
 
 /** A store whose answers the test holds back, so that it decides what happens in between. */
-class HeldStore implements Catalog {
+class HeldStore {
   readonly apiKeys = new Map<SecretHash, Credentials>();
   readonly models = new Map<string, ServedModel>();
   readonly admins = new Map<SecretHash, string>();
@@ -14,8 +14,15 @@ class HeldStore implements Catalog {
   held: Promise<void> = Promise.resolve();
   failure: Error | null = null;
 
-  findApiKey(secretHash: SecretHash) {
-    return this.#answer(this.apiKeys.get(secretHash));
+  /** How many API keys each lookup was for. */
+  readonly together: number[] = [];
+  findApiKeys(secretHashes: readonly SecretHash[]) {
+    this.together.push(secretHashes.length);
+    const found = secretHashes.flatMap((secretHash) => {
+      const known = this.apiKeys.get(secretHash);
+      return known === undefined ? [] : [[secretHash, known] as const];
+    });
+    return this.#answer(new Map(found));
   }
   findModel(name: string) {
     return this.#answer(this.models.get(name));
@@ -43,11 +50,11 @@ class HeldStore implements Catalog {
 let store: HeldStore;
 let catalog: CachedCatalog;
 let nowMs: number;
+const clock = { now: () => 0, monotonic: () => nowMs };
 
 beforeEach(() => {
   store = new HeldStore();
   nowMs = 1_000_000;
-  const clock = { now: () => 0, monotonic: () => nowMs };
   catalog = createCachedCatalog({ store, clock, maxAgeMs: 60_000, maxApiKeys: 3 });
 });
 
@@ -153,6 +160,146 @@ describe('answers', () => {
     expect(both.map((one) => one.status)).toEqual(['rejected', 'rejected']);
     store.failure = null;
     expect((await catalog.findApiKey(secretHash))?.apiKey.id).toBe('laptop');
+  });
+});
+
+describe('API keys that are in use', () => {
+  const use = async (secretHashes: readonly SecretHash[]) => {
+    for (const secretHash of secretHashes) await catalog.findApiKey(secretHash);
+  };
+
+  test('are looked up together once one of them is due, and nobody waits for the others', async () => {
+    const all = ['a', 'b', 'c'].map(add);
+    await use(all);
+    nowMs += 59_999;
+    await use(all);
+    expect(store.together).toEqual([1, 1, 1]);
+    nowMs += 1;
+    await use(all);
+    expect(store.together).toEqual([1, 1, 1, 3]);
+    nowMs += 59_999;
+    await use(all);
+    expect(store.together).toEqual([1, 1, 1, 3]);
+  });
+
+  test('and those that are young are left out', async () => {
+    const [due, soonDue, young] = ['due', 'soon due', 'young'].map(add);
+    await use([due!]);
+    nowMs += 12_000;
+    await use([soonDue!]);
+    nowMs += 1;
+    await use([young!]);
+    nowMs += 47_999;
+    await use([due!]);
+    expect(store.together).toEqual([1, 1, 1, 2]);
+    nowMs += 12_001;
+    await use([due!, soonDue!]);
+    expect(store.together).toEqual([1, 1, 1, 2]);
+    await use([young!]);
+    expect(store.together).toEqual([1, 1, 1, 2, 1]);
+  });
+
+  test('and those that nobody asked for since the lookup before the last one are left out', async () => {
+    const [due, unused] = ['due', 'unused'].map(add);
+    await use([due!, unused!]);
+    for (let count = 0; count < 3; count++) {
+      nowMs += 60_000;
+      await use([due!]);
+    }
+    expect(store.together).toEqual([1, 1, 2, 1, 1]);
+    await use([unused!]);
+    expect(store.together).toEqual([1, 1, 2, 1, 1, 1]);
+  });
+
+  test('and those that somebody asked for in between go along each time', async () => {
+    const [due, used] = ['due', 'used'].map(add);
+    await use([due!, used!]);
+    for (let count = 0; count < 3; count++) {
+      nowMs += 60_000;
+      await use([due!, used!]);
+    }
+    expect(store.together).toEqual([1, 1, 2, 2, 2]);
+  });
+
+  test('and one that made room for others is left out', async () => {
+    const [gone, ...others] = ['gone', 'a', 'b', 'c'].map(add);
+    await use([gone!, ...others]);
+    nowMs += 60_000;
+    await use(others);
+    expect(store.together).toEqual([1, 1, 1, 1, 3]);
+  });
+
+  test('and at most so many go together, the oldest first', async () => {
+    const many = Array.from({ length: 70 }, (_, index) => add(`${index}`));
+    const later = add('later');
+    catalog = createCachedCatalog({ store, clock, maxAgeMs: 60_000, maxApiKeys: 100 });
+    await use(many);
+    nowMs += 10_000;
+    await use([later]);
+    nowMs += 50_000;
+    await use([many[69]!, ...many, later]);
+    expect(store.together.slice(71)).toEqual([64, 7]);
+  });
+
+  test('and one that waits for its own lookup is left out', async () => {
+    const [due, waiting] = ['due', 'waiting'].map(add);
+    await use([due!, waiting!]);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    store.held = promise;
+    const flood = Array.from({ length: 8 }, (_, index) => catalog.findApiKey(hashSecret(`flood ${index}`)));
+    nowMs += 60_000;
+    const both = [due!, waiting!].map((secretHash) => catalog.findApiKey(secretHash));
+    resolve();
+    await Promise.all([...flood, ...both]);
+    expect(store.together.slice(2)).toEqual(Array.from({ length: 10 }, () => 1));
+  });
+
+  test('and one that is gone by then is known to be gone', async () => {
+    const [due, revoked] = ['due', 'revoked'].map(add);
+    await use([due!, revoked!]);
+    store.apiKeys.delete(revoked!);
+    nowMs += 60_000;
+    await use([due!]);
+    expect(store.together).toEqual([1, 1, 2]);
+    expect(await catalog.findApiKey(revoked!)).toBeUndefined();
+    expect(store.together).toEqual([1, 1, 2]);
+  });
+
+  test('and one that is taken along when it is too old itself is not looked up twice', async () => {
+    const [due, other] = ['due', 'other'].map(add);
+    await use([due!, other!]);
+    nowMs += 60_000;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    store.held = promise;
+    const both = Promise.all([due!, other!].map((secretHash) => catalog.findApiKey(secretHash)));
+    resolve();
+    expect((await both).map((found) => found?.apiKey.id)).toEqual(['due', 'other']);
+    expect(store.together).toEqual([1, 1, 2]);
+  });
+
+  test('and what was invalidated meanwhile is not remembered of any of them', async () => {
+    const [due, other] = ['due', 'other'].map(add);
+    await use([due!, other!]);
+    nowMs += 60_000;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    store.held = promise;
+    const early = catalog.findApiKey(due!);
+    catalog.invalidate();
+    store.apiKeys.set(other!, credentials('other', new Date(1)));
+    resolve();
+    await early;
+    expect((await catalog.findApiKey(other!))?.apiKey.revokedAt).toEqual(new Date(1));
+  });
+
+  test('and those whose lookup fails are looked up again by whoever asks for them', async () => {
+    const all = ['a', 'b'].map(add);
+    await use(all);
+    nowMs += 60_000;
+    store.failure = new Error('the ledger is away');
+    await expect(Promise.resolve(catalog.findApiKey(all[0]!))).rejects.toThrow('away');
+    store.failure = null;
+    await use(all);
+    expect(store.together).toEqual([1, 1, 2, 1, 1]);
   });
 });
 

@@ -1,11 +1,12 @@
 import type { Clock } from '../domain/clock.ts';
 import type { SecretHash } from '../domain/ids.ts';
+import type { Soon } from '../domain/soon.ts';
 import type { BookPrice, Catalog, CatalogStore, Credentials, ServedModel } from './catalog.ts';
 import { LookupCache } from './lookup-cache.ts';
 import { LookupGate } from './lookup-gate.ts';
 
 export interface CachedCatalogOptions {
-  readonly store: Catalog & Pick<CatalogStore, 'findAdmin'>;
+  readonly store: Omit<Catalog, 'findApiKey'> & Pick<CatalogStore, 'findAdmin' | 'findApiKeys'>;
   readonly clock: Clock;
   /** The net below `invalidate`: what another process changes is seen after this long. */
   readonly maxAgeMs: number;
@@ -26,6 +27,19 @@ const maxMissing = 10_000;
 const maxModels = 10_000;
 const maxPrices = 10_000;
 const maxAdmins = 1_000;
+/** A statement for so many takes about as long as a round trip. */
+const apiKeysTogether = 64;
+
+/** What there are few of is looked up one at a time. */
+function alone<Name extends string, Value extends object>(find: (name: Name) => Soon<Value | undefined>) {
+  return {
+    mostTogether: 1,
+    find: async ([name]: readonly Name[]): Promise<ReadonlyMap<Name, Value>> => {
+      const value = name === undefined ? undefined : await find(name);
+      return name === undefined || value === undefined ? new Map() : new Map([[name, value]]);
+    },
+  };
+}
 
 /**
  * The catalogue from memory. Whether an API key has expired or was revoked is for the reader to
@@ -43,19 +57,20 @@ export function createCachedCatalog({
   const modelGate = newGate();
   const apiKeys = new LookupCache<SecretHash, Credentials>({
     ...bounds,
-    find: (secretHash) => store.findApiKey(secretHash),
+    find: (secretHashes) => store.findApiKeys(secretHashes),
+    mostTogether: apiKeysTogether,
     gate: newGate(),
     maxFound: maxApiKeys,
   });
   const models = new LookupCache<string, ServedModel>({
     ...bounds,
-    find: (name) => store.findModel(name),
+    ...alone((name: string) => store.findModel(name)),
     gate: modelGate,
     maxFound: maxModels,
   });
   const lists = new LookupCache<'all', readonly ServedModel[]>({
     ...bounds,
-    find: () => store.listModels(),
+    ...alone((_: 'all') => store.listModels()),
     gate: modelGate,
     maxFound: 1,
   });
@@ -63,19 +78,19 @@ export function createCachedCatalog({
     ...bounds,
     // A model without a published price is the normal case, and an import invalidates.
     maxAgeMissingMs: maxAgeMs,
-    find: (name) => {
+    ...alone((name: string) => {
       const end = name.indexOf(nameSeparator);
       return store.findPrice(name.slice(0, end), name.slice(end + 1));
-    },
+    }),
     gate: modelGate,
     maxFound: maxPrices,
   });
   const admins = new LookupCache<SecretHash, { readonly name: string }>({
     ...bounds,
-    find: async (secretHash) => {
+    ...alone(async (secretHash: SecretHash) => {
       const name = await store.findAdmin(secretHash);
       return name === undefined ? undefined : { name };
-    },
+    }),
     gate: newGate(),
     maxFound: maxAdmins,
   });

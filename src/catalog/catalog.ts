@@ -225,6 +225,8 @@ export interface CatalogStore extends Catalog {
   /** By id; `after` is the last id of the page before. */
   listTenants(page: { readonly after?: TenantId; readonly limit: number }): Promise<readonly Tenant[]>;
   createTenant(tenant: NewTenant, audit: AuditEntry): Promise<Tenant | AlreadyExists | UnknownTimeZone>;
+  /** Those that there are of them, by the hash of their secret. */
+  findApiKeys(secretHashes: readonly SecretHash[]): Promise<ReadonlyMap<SecretHash, Credentials>>;
   createApiKey(apiKey: NewApiKey, audit: AuditEntry): Promise<ApiKey>;
   listApiKeys(tenantId: TenantId): Promise<readonly ApiKey[]>;
   /** Undefined where the tenant has no such API key. */

@@ -5,7 +5,10 @@ import type { Soon } from '../domain/soon.ts';
 import type { LookupGate } from './lookup-gate.ts';
 
 export interface LookupCacheOptions<Name extends string, Value extends object> {
-  find(name: Name): Soon<Value | undefined>;
+  /** Those of them that there are. */
+  find(names: readonly Name[]): Soon<ReadonlyMap<Name, Value>>;
+  /** How many are looked up together: beside the one that is asked for, those that will soon have to be. */
+  readonly mostTogether: number;
   readonly gate: LookupGate;
   readonly clock: Clock;
   /** How old an answer may be. */
@@ -21,16 +24,33 @@ interface Aged<Value> {
   readonly sinceMs: number;
 }
 
+interface Found<Value> extends Aged<Value> {
+  /** How often it was looked up since somebody asked for it. */
+  idleLookups: number;
+}
+
 /** The lookups that began between two invalidations. */
 type Epoch<Name extends string, Value extends object> = Map<Name, Promise<Value | undefined>>;
 
 /** Under a flood an answer may be so many times as old as otherwise, and no older: it may have been revoked. */
 const staleFactor = 10;
 
-/** Remembers answers of bounded age and number; those who ask for the same at once share one lookup. */
+/** Beyond this part of its age an answer that is in use is looked up anew together with others. */
+const soonOldShare = 0.8;
+
+/** What was looked up so often and asked for by nobody may rest. */
+const mostIdleLookups = 2;
+
+/**
+ * Remembers answers of bounded age and number; those who ask for the same at once share one lookup. Where several may be
+ * looked up together, one that is due takes along what else is in use and not young any more: of many names each would
+ * otherwise be a lookup of its own as often as its age is over, and somebody wait for it.
+ */
 export class LookupCache<Name extends string, Value extends object> {
   readonly #options: LookupCacheOptions<Name, Value>;
-  readonly #found: LRUCache<Name, Aged<Value>>;
+  readonly #found: LRUCache<Name, Found<Value>>;
+  /** The same, those that were looked up first in front, and some that are there no more. */
+  readonly #byAge = new Map<Name, Found<Value>>();
   /** Names without a value, apart: a flood of them evicts nothing real. */
   readonly #missing: LRUCache<Name, Aged<null>>;
   #underWay: Epoch<Name, Value> = new Map();
@@ -45,6 +65,7 @@ export class LookupCache<Name extends string, Value extends object> {
   get(name: Name): Soon<Value | undefined> {
     const nowMs = this.#options.clock.monotonic();
     const known = this.#found.get(name);
+    if (known !== undefined) known.idleLookups = 0;
     if (known !== undefined && nowMs - known.sinceMs < this.#options.maxAgeMs) return known.value;
     const absent = this.#missing.get(name);
     if (absent !== undefined && nowMs - absent.sinceMs < this.#options.maxAgeMissingMs) return undefined;
@@ -65,32 +86,69 @@ export class LookupCache<Name extends string, Value extends object> {
     this.#underWay = new Map();
     // Not replaced: making room for as many as they may hold takes milliseconds.
     this.#found.clear();
+    this.#byAge.clear();
     this.#missing.clear();
   }
 
   #lookUp(name: Name): Promise<Value | undefined> {
     const epoch = this.#underWay;
     const lookup = this.#options.gate
-      .run(async () => {
-        // The answer is as old as the moment before it was asked for.
-        const sinceMs = this.#options.clock.monotonic();
-        const value = await this.#options.find(name);
-        this.#remember(epoch, name, value, sinceMs);
-        return value;
-      })
+      .run(() => this.#lookUpWithOthers(name, epoch))
       .finally(() => epoch.delete(name));
     epoch.set(name, lookup);
     return lookup;
   }
 
-  #remember(epoch: Epoch<Name, Value>, name: Name, value: Value | undefined, sinceMs: number): void {
-    if (epoch !== this.#underWay) return;
+  async #lookUpWithOthers(name: Name, epoch: Epoch<Name, Value>): Promise<Value | undefined> {
+    // The answer is as old as the moment before it was asked for.
+    const sinceMs = this.#options.clock.monotonic();
+    const others = this.#soonOld(name, sinceMs);
+    const names = [name, ...others];
+    const finding = this.#find(names);
+    for (const other of others) {
+      const lookup = finding.then((found) => found.get(other));
+      epoch.set(other, lookup);
+      // Perhaps nobody asks for it meanwhile.
+      lookup.catch(() => undefined);
+    }
+    try {
+      const found = await finding;
+      if (epoch === this.#underWay) for (const each of names) this.#remember(each, found.get(each), sinceMs);
+      return found.get(name);
+    } finally {
+      for (const other of others) epoch.delete(other);
+    }
+  }
+
+  async #find(names: readonly Name[]): Promise<ReadonlyMap<Name, Value>> {
+    return await this.#options.find(names);
+  }
+
+  /** What goes with a lookup of this name, and with no other one then. */
+  #soonOld(name: Name, nowMs: number): readonly Name[] {
+    const { maxAgeMs, mostTogether } = this.#options;
+    const names: Name[] = [];
+    for (const [other, known] of this.#byAge) {
+      const isYoung = nowMs - known.sinceMs < soonOldShare * maxAgeMs;
+      if (isYoung || names.length + 1 >= mostTogether) break;
+      this.#byAge.delete(other);
+      const isWanted = known.idleLookups < mostIdleLookups && this.#found.peek(other) === known;
+      if (isWanted && other !== name && !this.#underWay.has(other)) names.push(other);
+    }
+    return names;
+  }
+
+  #remember(name: Name, value: Value | undefined, sinceMs: number): void {
     if (value === undefined) {
       this.#found.delete(name);
       this.#missing.set(name, { value: null, sinceMs });
     } else {
       this.#missing.delete(name);
-      this.#found.set(name, { value, sinceMs });
+      const found = { value, sinceMs, idleLookups: (this.#found.peek(name)?.idleLookups ?? 0) + 1 };
+      this.#found.set(name, found);
+      if (this.#options.mostTogether === 1) return;
+      this.#byAge.delete(name);
+      this.#byAge.set(name, found);
     }
   }
 }

@@ -25,11 +25,12 @@ function countOrNull(count: string | null): number | null {
   return count === null ? null : Number(count);
 }
 
+/** Those that there are, in one statement. */
 export async function selectCredentials(
   db: Kysely<Schema>,
-  secretHash: SecretHash,
-): Promise<Credentials | undefined> {
-  const row = await db
+  secretHashes: readonly SecretHash[],
+): Promise<ReadonlyMap<SecretHash, Credentials>> {
+  const rows = await db
     .selectFrom('api_key')
     .innerJoin('tenant_quota', 'tenant_quota.tenant_id', 'api_key.tenant_id')
     .selectAll('api_key')
@@ -41,18 +42,21 @@ export async function selectCredentials(
       'tenant_quota.allow_negative',
       'tenant_quota.stream_allow_negative',
     ])
-    .where('api_key.secret_hash', '=', secretHash)
-    .executeTakeFirst();
-  if (row === undefined) return undefined;
-  const terms = {
-    currency: row.currency,
-    rateMultiplierPpm: BigInt(row.multiplier_ppm),
-    maxOpenRequests: countOrNull(row.tenant_max_open_requests),
-    blockOnInsufficient: row.block_on_insufficient,
-    allowNegative: row.allow_negative,
-    streamAllowNegative: row.stream_allow_negative,
-  };
-  return { apiKey: decodeApiKey(row), terms };
+    .where(sql<boolean>`api_key.secret_hash = ANY(${[...secretHashes]}::text[])`)
+    .execute();
+  return new Map(
+    rows.map((row) => {
+      const terms = {
+        currency: row.currency,
+        rateMultiplierPpm: BigInt(row.multiplier_ppm),
+        maxOpenRequests: countOrNull(row.tenant_max_open_requests),
+        blockOnInsufficient: row.block_on_insufficient,
+        allowNegative: row.allow_negative,
+        streamAllowNegative: row.stream_allow_negative,
+      };
+      return [row.secret_hash as SecretHash, { apiKey: decodeApiKey(row), terms }];
+    }),
+  );
 }
 
 export async function selectApiKeys(db: Kysely<Schema>, tenantId: TenantId): Promise<readonly ApiKey[]> {

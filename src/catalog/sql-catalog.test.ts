@@ -230,6 +230,19 @@ describe('API keys', () => {
     expect(await catalog.findApiKey(hashSecret('another'))).toBeUndefined();
   });
 
+  test('several are found together, each with the terms of its own tenant', async () => {
+    const drafts = [newApiKey(await tenant()), newApiKey(await tenant())];
+    for (const draft of drafts) await catalog.createApiKey(draft, audit('api_key.create', draft.id));
+    const [first, second] = drafts.map(({ secretHash }) => secretHash);
+    const found = await catalog.findApiKeys([second!, hashSecret('another'), first!]);
+    expect([...found.keys()].sort()).toEqual([first!, second!].sort());
+    for (const { secretHash, id, tenantId } of drafts) {
+      expect(found.get(secretHash)).toEqual(await catalog.findApiKey(secretHash));
+      expect(found.get(secretHash)?.apiKey).toMatchObject({ id, tenantId });
+    }
+    expect(await catalog.findApiKeys([])).toEqual(new Map());
+  });
+
   test('a failed change leaves neither itself nor its audit entry', async () => {
     const draft = newApiKey('no-such-tenant' as TenantId);
     await expect(catalog.createApiKey(draft, audit('api_key.create', draft.id))).rejects.toThrow();

@@ -35,7 +35,8 @@ export interface SqlCatalogOptions {
 export function createSqlCatalog({ db, clock = systemClock }: SqlCatalogOptions): CatalogStore {
   const now = () => new Date(clock.now());
   return {
-    findApiKey: (secretHash) => selectCredentials(db, secretHash),
+    findApiKey: async (secretHash) => (await selectCredentials(db, [secretHash])).get(secretHash),
+    findApiKeys: (secretHashes) => selectCredentials(db, secretHashes),
     findModel: async (name) => (await selectModels(db, name))[0],
     listModels: () => selectModels(db),
 
