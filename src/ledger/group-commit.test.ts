@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { manualClock } from '../../test/support/manual-clock.ts';
+import { type Item, item, oneLane, recorder } from '../../test/support/recorded-batches.ts';
 import { sleep, systemClock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
@@ -8,57 +9,12 @@ import { SqlError } from './drivers/driver.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { BatchWriter } from './lane.ts';
 
-interface Item {
-  readonly tenantId: TenantId;
-  readonly name: string;
-}
-
-const item = (name: string, tenant = 'one'): Item => ({ tenantId: tenant as TenantId, name });
-
-/** Records what it is given, and writes when the test says so. */
-function recorder(
-  options: {
-    fail?: (items: readonly Item[]) => Error | null;
-    refusedWhenFull?: boolean;
-    /** Shared by the writers of one lane, it tells which of them came first. */
-    batches?: string[][];
-  } = {},
-) {
-  const { batches = [] } = options;
-  const gates: (() => void)[] = [];
-  let held = false;
-  const writer: BatchWriter<Item, string> = {
-    tenantOf: ({ tenantId }) => tenantId,
-    identityOf: ({ name }) => name,
-    refusedWhenFull: options.refusedWhenFull ?? true,
-    write: async (items) => {
-      batches.push(items.map(({ name }) => name));
-      if (held) await new Promise<void>((resolve) => gates.push(resolve));
-      const failure = options.fail?.(items) ?? null;
-      if (failure !== null) throw failure;
-      return items.map(({ name }) => `wrote ${name}`);
-    },
-  };
-  return {
-    writer,
-    batches,
-    hold: () => {
-      held = true;
-    },
-    release: () => {
-      held = false;
-      for (const open of gates.splice(0)) open();
-    },
-  };
-}
-
 /** One tenant of each lane. */
 function tenantsOfLanes(lanes: number): readonly string[] {
   // A name of one letter is in the lane of the letter's code.
   return Array.from({ length: lanes }, (_, index) => String.fromCharCode('a'.charCodeAt(0) + index));
 }
 
-const oneLane = { lanes: 1, maxBatch: 100, maxQueue: 100, clock: systemClock, onBatch: null };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('a group commit', () => {
@@ -383,73 +339,6 @@ describe('a group commit', () => {
     expect(await close).toBe('wrote close');
     await Promise.all([first, ...waiting]);
     expect(await group.submit(opening.writer, item('d'))).toBe('wrote d');
-  });
-
-  it('lets poison items fail alone, finds them in few statements and keeps the order of the rest', async () => {
-    const poisoned = new Set(['12', '77']);
-    const { writer, batches } = recorder({
-      fail: (items) => (items.some(({ name }) => poisoned.has(name)) ? new SqlError('no', '22003') : null),
-    });
-    const group = new GroupCommit({ ...oneLane, maxBatch: 128, maxQueue: 128 });
-    const names = Array.from({ length: 128 }, (_, index) => String(index));
-    const answers = await Promise.allSettled(names.map((name) => group.submit(writer, item(name))));
-    const rejected = names.filter((_, index) => answers[index]!.status === 'rejected');
-    expect(rejected).toEqual([...poisoned]);
-    const written = batches.filter((batch) => !batch.some((name) => poisoned.has(name)));
-    expect(written.flat()).toEqual(names.filter((name) => !poisoned.has(name)));
-    // The whole, and two halves on each of the seven levels for each of both.
-    expect(batches.length).toBeLessThanOrEqual(1 + 2 * 2 * 7);
-  });
-
-  it.each(['40001', '40P01', '23505'])('tries a batch again that was refused with %s', async (state) => {
-    let failures = 3;
-    const { writer, batches } = recorder({
-      fail: () => (failures-- > 0 ? new SqlError('again', state) : null),
-    });
-    const group = new GroupCommit(oneLane);
-    await Promise.all(['a', 'b'].map((name) => group.submit(writer, item(name))));
-    expect(batches).toEqual(Array(4).fill(['a', 'b']));
-  });
-
-  it('gives up on what is refused again and again, and on nothing that shares its batch', async () => {
-    const { writer, batches } = recorder({
-      fail: (items) => (items.some(({ name }) => name === 'cursed') ? new SqlError('again', '23505') : null),
-    });
-    const group = new GroupCommit(oneLane);
-    const names = ['a', 'b', 'cursed', 'c', 'd', 'e', 'f', 'g'];
-    const answers = await Promise.allSettled(names.map((name) => group.submit(writer, item(name))));
-    expect(answers.map(({ status }) => status === 'rejected')).toEqual(
-      names.map((name) => name === 'cursed'),
-    );
-    // Only the whole and the last one alone are tried again: a lane isn't held up at every size in between.
-    const tries = (size: number) => batches.filter((batch) => batch.length === size).length;
-    expect([tries(8), tries(4), tries(2)]).toEqual([11, 2, 2]);
-    expect(batches.filter((batch) => batch.join() === 'cursed')).toHaveLength(11);
-  });
-
-  it('rejects a whole batch when the engine is away, and goes on when it is back', async () => {
-    let away = true;
-    const { writer, batches } = recorder({
-      fail: () => (away ? new Fault('LEDGER_UNAVAILABLE', 'away') : null),
-    });
-    const group = new GroupCommit(oneLane);
-    const answers = await Promise.allSettled(['a', 'b'].map((name) => group.submit(writer, item(name))));
-    expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-    expect(batches).toHaveLength(1);
-    away = false;
-    expect(await group.submit(writer, item('c'))).toBe('wrote c');
-  });
-
-  it('finds an item that fails before it gets to the engine, as one that the engine refuses', async () => {
-    const { writer } = recorder({
-      fail: (batch) =>
-        batch.some(({ name }) => name === 'cursed') ? new TypeError('it can not be written down') : null,
-    });
-    const group = new GroupCommit(oneLane);
-    const answers = await Promise.allSettled(
-      ['a', 'cursed', 'b'].map((name) => group.submit(writer, item(name))),
-    );
-    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   });
 
   it('tells of each batch its size, its waits and what has come since', async () => {

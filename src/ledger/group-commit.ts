@@ -1,9 +1,10 @@
-import { type Clock, sleep, type Timers } from '../domain/clock.ts';
+import type { Clock, Timers } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { WrittenBatch } from '../observability/observer.ts';
-import { isLockTimeout, SqlError } from './drivers/driver.ts';
+import { isLockTimeout } from './drivers/driver.ts';
 import { type BatchWriter, Lane, type Waiting, type Writer } from './lane.ts';
+import { writeApart, writeTogether } from './write-batch.ts';
 
 export interface GroupCommitOptions {
   /** A tenant is always in the same lane; a lane is in one batch at a time. So many batches are in flight at most. */
@@ -30,13 +31,6 @@ const patienceMs = 10;
 
 /** So long after somebody was seen to keep the row of one of its tenants locked, a lane is written without others. */
 const apartForMs = 10_000;
-
-/**
- * Serialization failure, deadlock, and a unique key that another process took in this very moment:
- * nothing was written, and the same again may well succeed.
- */
-const transientStates = new Set(['40001', '40P01', '23505']);
-const maxTransientRetries = 10;
 
 /** Of one lane, what it has in a batch. */
 interface Part {
@@ -109,12 +103,8 @@ export class GroupCommit {
     this.#isWoken = true;
     setImmediate(() => {
       this.#isWoken = false;
-      this.#begin();
+      for (let batch = this.#next(); batch !== null; batch = this.#next()) void this.#run(batch);
     });
-  }
-
-  #begin(): void {
-    for (let batch = this.#next(); batch !== null; batch = this.#next()) void this.#run(batch);
   }
 
   /** @returns null where nothing can be written, or what is in flight is better waited for */
@@ -163,13 +153,13 @@ export class GroupCommit {
       batch.isWaitedFor = false;
       this.#wake();
     });
-    const failure = await this.#tryToWrite(writer, items, maxTransientRetries);
+    const failure = await writeTogether(writer, items, clock);
     const isLocked = failure !== null && isLockTimeout(failure.error);
     if (isLocked && parts.length > 1) {
       // Of these lanes one is held up: each goes on by itself, and is free as soon as it can be.
       for (const part of parts) void this.#run({ ...batch, parts: [part] });
     } else {
-      const written = failure === null ? items.length : await this.#recover(writer, items, failure.error);
+      const written = failure === null ? items.length : await writeApart(writer, items, failure.error, clock);
       for (const part of parts) finish(part, writer);
       if (isLocked) for (const { lane } of parts) lane.apartUntilMs = clock.monotonic() + apartForMs;
       this.#tell(batch, { items, written });
@@ -177,74 +167,6 @@ export class GroupCommit {
     forget();
     this.#inFlight.delete(batch);
     this.#wake();
-  }
-
-  /** @returns how many were written; the others are told why they weren't. */
-  async #write(writer: Writer, group: readonly Waiting[], retries: number): Promise<number> {
-    const failure = await this.#tryToWrite(writer, group, retries);
-    return failure === null ? group.length : await this.#recover(writer, group, failure.error);
-  }
-
-  /** Answers all of them, or none. */
-  async #tryToWrite(
-    writer: Writer,
-    group: readonly Waiting[],
-    retries: number,
-  ): Promise<{ readonly error: unknown } | null> {
-    try {
-      const results = await this.#writeRetrying(writer, group, retries);
-      for (const [index, waiting] of group.entries()) waiting.resolve(results[index]);
-      return null;
-    } catch (error) {
-      return { error };
-    }
-  }
-
-  /** @returns how many could be written nevertheless */
-  async #recover(writer: Writer, group: readonly Waiting[], error: unknown): Promise<number> {
-    if (isLockTimeout(error)) return await this.#writeByTenant(writer, group, error);
-    // What says that the ledger is away says so of every item.
-    if (!(error instanceof Fault) && group.length > 1) return await this.#writeHalves(writer, group);
-    for (const waiting of group) waiting.reject(error);
-    return 0;
-  }
-
-  async #writeRetrying(
-    writer: Writer,
-    group: readonly Waiting[],
-    retries: number,
-  ): Promise<readonly unknown[]> {
-    const items = group.map((waiting) => waiting.item);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await writer.write(items);
-      } catch (error) {
-        const transient = error instanceof SqlError && transientStates.has(error.sqlState);
-        if (!transient || attempt > retries) throw error;
-        await sleep(this.#options.clock, attempt);
-      }
-    }
-  }
-
-  /** One tenant's row is locked: the others don't wait for it. */
-  async #writeByTenant(writer: Writer, group: readonly Waiting[], error: unknown): Promise<number> {
-    const byTenant = Map.groupBy(group, ({ item }) => writer.tenantOf(item));
-    let written = 0;
-    if (byTenant.size === 1) for (const waiting of group) waiting.reject(error);
-    else for (const ofOne of byTenant.values()) written += await this.#write(writer, ofOne, 0);
-    return written;
-  }
-
-  /**
-   * The engine refused the statement for one item's sake: halves find it in few statements. What was tried
-   * again as a whole isn't in every half; each item has all its tries once it is alone.
-   */
-  async #writeHalves(writer: Writer, group: readonly Waiting[]): Promise<number> {
-    const middle = Math.ceil(group.length / 2);
-    let written = 0;
-    for (const half of [group.slice(0, middle), group.slice(middle)])
-      written += await this.#write(writer, half, half.length === 1 ? maxTransientRetries : 0);
-    return written;
   }
 
   #tell(
