@@ -192,8 +192,8 @@ async function rival() {
   await client.connect();
   await client.query(`SET deadlock_timeout = '10min'; BEGIN`);
   return {
-    take: (tenantId: TenantId) =>
-      client.query('UPDATE tenant_quota SET updated_at = now() WHERE tenant_id = $1', [tenantId]),
+    take: (tenantId: TenantId, change = 'updated_at = now()') =>
+      client.query(`UPDATE tenant_quota SET ${change} WHERE tenant_id = $1`, [tenantId]),
     commit: () => client.query('COMMIT'),
     end: () => client.end(),
   };
@@ -270,6 +270,43 @@ it('a batch that can not be serialized is written again, and once', async () => 
     if (first?.kind !== 'posted' || second?.kind !== 'posted') throw new Error('not posted');
     expect(second.seq).toBe(first.seq + 1);
     expect(statements).toEqual(['2 refused: 40001', '2 written']);
+  } finally {
+    await other.end();
+    await driver.close();
+  }
+});
+
+it('a batch that waited for a tenant adds to what the tenant has become, and warns by that', async () => {
+  const { driver, ledger } = await openRecorded();
+  const other = await rival();
+  const tenantId = 'late' as TenantId;
+  try {
+    await driver.db.insertInto('tenant').values({ tenant_id: tenantId, name: 'test' }).execute();
+    const quota = { tenant_id: tenantId, currency: 'USD', time_zone: 'UTC', balance: '100' };
+    await driver.db.insertInto('tenant_quota').values(quota).execute();
+    const become = [
+      `daily_period = '${at}'`,
+      'daily_used = 4',
+      'daily_quota = 10',
+      'balance = 30',
+      'last_seq = 7',
+    ];
+    await other.take(tenantId, [...become, `warning_thresholds = '{50}'`, 'warning_base = 60'].join(', '));
+    const deducting = ledger.deduct(deductionOf(tenantId));
+    await waitUntilBlocked(1);
+    await other.commit();
+    const deducted = await deducting;
+    if (deducted.kind !== 'posted') throw new Error(`it was ${deducted.kind}`);
+    expect(deducted).toMatchObject({ seq: 8, projection: { dailyUsed: 5, monthlyUsed: 1 } });
+    expect(formatAmount(deducted.projection.balance)).toBe('29.5');
+    const warned = await driver.db
+      .selectFrom('outbox')
+      .select(['type', 'data'])
+      .where('tenant_id', '=', tenantId);
+    // Of the day 60 % were left, and of the money just 50 %, which whoever has changed it had to warn of.
+    expect(await warned.execute()).toEqual([
+      { type: 'quota.low', data: expect.objectContaining({ left: '5', of: '10', period: at }) },
+    ]);
   } finally {
     await other.end();
     await driver.close();

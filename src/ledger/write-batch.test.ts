@@ -21,15 +21,18 @@ describe('a batch that is refused', () => {
     expect(batches.length).toBeLessThanOrEqual(1 + 2 * 2 * 7);
   });
 
-  it.each(['40001', '40P01', '23505'])('is tried again as a whole where it was refused with %s', async (state) => {
-    let failures = 3;
-    const { writer, batches } = recorder({
-      fail: () => (failures-- > 0 ? new SqlError('again', state) : null),
-    });
-    const group = new GroupCommit(oneLane);
-    await Promise.all(['a', 'b'].map((name) => group.submit(writer, item(name))));
-    expect(batches).toEqual(Array(4).fill(['a', 'b']));
-  });
+  it.each(['40001', '40P01', '23505'])(
+    'is tried again as a whole where it was refused with %s',
+    async (state) => {
+      let failures = 3;
+      const { writer, batches } = recorder({
+        fail: () => (failures-- > 0 ? new SqlError('again', state) : null),
+      });
+      const group = new GroupCommit(oneLane);
+      await Promise.all(['a', 'b'].map((name) => group.submit(writer, item(name))));
+      expect(batches).toEqual(Array(4).fill(['a', 'b']));
+    },
+  );
 
   it('gives up on what is refused again and again, and on nothing that shares its batch', async () => {
     const { writer, batches } = recorder({

@@ -39,7 +39,9 @@ WITH item AS (
 -- include lock-tenants
 ,
 locked AS MATERIALIZED (
-  SELECT b.*, i.*, t.last_seq AS seq_before, t.balance AS balance_before
+  SELECT
+    b.*, i.*, t.last_seq AS seq_before, t.balance AS balance_before, t.daily_period, t.monthly_period,
+    t.time_zone
   FROM item i
   JOIN tenant t ON t.tenant_id = i.tenant_id
   CROSS JOIN LATERAL (
@@ -108,5 +110,5 @@ SELECT
   c.tenant_id, c.id, c.amount, c.seq, c.balance_after, k.api_key_quotas,
   -- include updated-quota
 FROM closed c
-LEFT JOIN updated u ON u.tenant_id = c.tenant_id AND u.last_seq = c.seq
+LEFT JOIN updated u ON u.last_seq = c.seq AND u.tenant_id = c.tenant_id
 LEFT JOIN counted_api_key k ON k.tenant_id = c.tenant_id AND k.api_key_id = c.api_key_id

@@ -30,7 +30,8 @@ WITH item AS (
 fresh AS MATERIALIZED (
   SELECT
     i.*, CASE i.type WHEN 'CHARGE' THEN -i.amount ELSE i.amount END AS effect,
-    t.currency, t.last_seq AS seq_before, t.balance AS balance_before
+    t.currency, t.last_seq AS seq_before, t.balance AS balance_before, t.daily_period, t.monthly_period,
+    t.time_zone
   FROM item i
   JOIN tenant t ON t.tenant_id = i.tenant_id
   WHERE NOT EXISTS (
@@ -74,5 +75,5 @@ SELECT
   k.api_key_quotas,
   -- include updated-quota
 FROM posted p
-LEFT JOIN updated u ON u.tenant_id = p.tenant_id AND u.last_seq = p.seq
+LEFT JOIN updated u ON u.last_seq = p.seq AND u.tenant_id = p.tenant_id
 LEFT JOIN counted_api_key k ON k.tenant_id = p.tenant_id AND k.api_key_id = p.api_key_id

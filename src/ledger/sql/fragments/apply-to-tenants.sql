@@ -1,27 +1,24 @@
--- Applies the rows of `numbered` {tenant_id, seq, effect, balance_after, period_day} to the rows of `tenant`, which
--- are locked: balance, last sequence number, used counters and version. As `updated`: the quota rows after it,
--- with what warnings compare them with.
+-- Applies the rows of `numbered` {tenant_id, seq, effect, balance_after, period_day, daily_period, monthly_period}, the
+-- last two of their tenants, to the rows of their tenants, which are locked: balance, last sequence number, used counters
+-- and version. As `updated`: the quota rows after it, with what warnings compare them with.
 --
 -- A request counts in the day in which it was admitted: one that began before midnight and ends after
 -- the first of the new day doesn't count in the new day, and the old day's counter is history.
+--
+-- No row of a tenant is looked for here among those of all: what is needed of it comes with `numbered`, or is there where
+-- its row is changed.
 of_day AS (
   SELECT
     n.tenant_id, n.period_day,
     count(*) AS requests,
     max(n.seq) AS last_seq,
     sum(n.effect) AS effect,
-    max(n.seq) FILTER (WHERE n.effect > 0) AS credited_seq
+    max(n.seq) FILTER (WHERE n.effect > 0) AS credited_seq,
+    greatest(max(n.daily_period), max(n.period_day) OVER of_tenant) AS day,
+    greatest(max(n.monthly_period), date_trunc('month', max(n.period_day) OVER of_tenant)::date) AS month
   FROM numbered n
   GROUP BY n.tenant_id, n.period_day
-),
-current_period AS (
-  SELECT
-    t.tenant_id,
-    greatest(t.daily_period, max(d.period_day)) AS day,
-    greatest(t.monthly_period, date_trunc('month', max(d.period_day))::date) AS month
-  FROM of_day d
-  JOIN tenant t ON t.tenant_id = d.tenant_id
-  GROUP BY t.tenant_id, t.daily_period, t.monthly_period
+  WINDOW of_tenant AS (PARTITION BY n.tenant_id)
 ),
 total AS (
   SELECT
@@ -29,14 +26,13 @@ total AS (
     max(d.last_seq) AS last_seq,
     sum(d.effect) AS effect,
     max(d.credited_seq) AS credited_seq,
-    coalesce(sum(d.requests) FILTER (WHERE d.period_day = c.day), 0)::bigint AS in_day,
-    coalesce(sum(d.requests) FILTER (WHERE date_trunc('month', d.period_day)::date = c.month), 0)::bigint
+    coalesce(sum(d.requests) FILTER (WHERE d.period_day = d.day), 0)::bigint AS in_day,
+    coalesce(sum(d.requests) FILTER (WHERE date_trunc('month', d.period_day)::date = d.month), 0)::bigint
       AS in_month,
-    c.day,
-    c.month
+    d.day,
+    d.month
   FROM of_day d
-  JOIN current_period c ON c.tenant_id = d.tenant_id
-  GROUP BY d.tenant_id, c.day, c.month
+  GROUP BY d.tenant_id, d.day, d.month
 ),
 -- With the balance that the last credit of this step left.
 change AS (
@@ -50,28 +46,27 @@ change AS (
 updated AS (
   UPDATE tenant_quota q
   SET
-    balance = t.balance + s.effect,
-    warning_base = greatest(coalesce(s.credited, t.warning_base, t.balance), 0),
+    balance = q.balance + s.effect,
+    warning_base = greatest(coalesce(s.credited, q.warning_base, q.balance), 0),
     last_seq = s.last_seq,
-    daily_used = CASE WHEN t.daily_period IS NOT DISTINCT FROM s.day THEN t.daily_used ELSE 0 END + s.in_day,
+    daily_used = CASE WHEN q.daily_period IS NOT DISTINCT FROM s.day THEN q.daily_used ELSE 0 END + s.in_day,
     daily_period = s.day,
-    daily_reset_at = (s.day + 1)::timestamp AT TIME ZONE t.time_zone,
+    daily_reset_at = (s.day + 1)::timestamp AT TIME ZONE q.time_zone,
     monthly_used =
-      CASE WHEN t.monthly_period IS NOT DISTINCT FROM s.month THEN t.monthly_used ELSE 0 END + s.in_month,
+      CASE WHEN q.monthly_period IS NOT DISTINCT FROM s.month THEN q.monthly_used ELSE 0 END + s.in_month,
     monthly_period = s.month,
-    monthly_reset_at = (s.month + interval '1 month')::timestamp AT TIME ZONE t.time_zone,
-    version = t.version + 1,
+    monthly_reset_at = (s.month + interval '1 month')::timestamp AT TIME ZONE q.time_zone,
+    version = q.version + 1,
     updated_at = now()
   FROM change s
-  JOIN tenant t ON t.tenant_id = s.tenant_id
   WHERE q.tenant_id = ANY (ARRAY[s.tenant_id])
   RETURNING
+    -- First, since it is looked for by this.
+    q.last_seq,
     -- include quota-columns
     ,
-    q.last_seq,
     -- For warnings. What ran out before the last credit of this step isn't worth one any more.
-    coalesce(t.warning_thresholds, '{20,5,0}') AS thresholds, q.warning_base,
-    coalesce(s.credited, t.balance) AS balance_before,
-    CASE WHEN t.daily_period IS NOT DISTINCT FROM s.day THEN t.daily_used ELSE 0 END AS daily_used_before,
-    CASE WHEN t.monthly_period IS NOT DISTINCT FROM s.month THEN t.monthly_used ELSE 0 END AS monthly_used_before
+    coalesce(q.warning_thresholds, '{20,5,0}') AS thresholds, q.warning_base,
+    coalesce(s.credited, q.balance - s.effect) AS balance_before,
+    q.daily_used - s.in_day AS daily_used_before, q.monthly_used - s.in_month AS monthly_used_before
 )

@@ -1,12 +1,12 @@
--- Counts the rows of `numbered` {tenant_id, api_key_id, period_day, amount, input_tokens, output_tokens} in the
--- quotas of their API keys, whose tenants' rows are locked. As `counted_api_key`: per API key the quotas that
+-- Counts the rows of `numbered` {tenant_id, api_key_id, period_day, time_zone, amount, input_tokens, output_tokens} in
+-- the quotas of their API keys, whose tenants' rows are locked. As `counted_api_key`: per API key the quotas that
 -- counted, as {api_key_quotas}.
 --
 -- What is taken from the quota's row as it was when the statement began is what never changes, its type and its
 -- period's length: another process may have counted in it while this one waited for the tenant's row.
 used_in_period AS (
   SELECT DISTINCT ON (k.tenant_id, k.api_key_id, k.quota_type, k.reset_period)
-    k.tenant_id, k.api_key_id, k.quota_type, k.reset_period, p.first_day,
+    k.tenant_id, k.api_key_id, k.quota_type, k.reset_period, p.first_day, max(n.time_zone) AS time_zone,
     CASE k.quota_type
       WHEN 'requests' THEN count(*)
       WHEN 'tokens' THEN sum(coalesce(n.input_tokens, 0) + coalesce(n.output_tokens, 0))
@@ -38,19 +38,19 @@ counted AS (
     END,
     period = greatest(k.period, s.first_day),
     reset_at = CASE k.reset_period
-      WHEN 'daily' THEN (greatest(k.period, s.first_day) + 1)::timestamp AT TIME ZONE t.time_zone
+      WHEN 'daily' THEN (greatest(k.period, s.first_day) + 1)::timestamp AT TIME ZONE s.time_zone
       WHEN 'monthly' THEN
-        (greatest(k.period, s.first_day) + interval '1 month')::timestamp AT TIME ZONE t.time_zone
+        (greatest(k.period, s.first_day) + interval '1 month')::timestamp AT TIME ZONE s.time_zone
     END,
     updated_at = now()
   FROM used_in_period s
-  JOIN tenant t ON t.tenant_id = s.tenant_id
   WHERE
     k.tenant_id = ANY (ARRAY[s.tenant_id]) AND k.api_key_id = s.api_key_id
     AND k.quota_type = s.quota_type AND k.reset_period = s.reset_period
   RETURNING k.*, s.used, s.first_day
 ),
-counted_api_key AS (
+-- Made once, and not anew for each row that is answered.
+counted_api_key AS MATERIALIZED (
   SELECT
     k.tenant_id, k.api_key_id,
     jsonb_agg(

@@ -2,7 +2,7 @@
 SELECT
   k.tenant_id, 'api_key_quota.low', k.total_quota - k.used_quota + k.used, k.total_quota - k.used_quota,
   k.total_quota, u.thresholds, u.quota_version, u.quota_currency, k.api_key_id, k.quota_type, k.reset_period,
-  to_char(k.period, CASE k.reset_period WHEN 'monthly' THEN 'YYYY-MM' ELSE 'YYYY-MM-DD' END)
+  k.period
 FROM counted k
 JOIN updated u ON u.tenant_id = k.tenant_id
 -- Of a period that is over, nothing counted.

@@ -13,10 +13,12 @@ CROSS JOIN LATERAL (
     ),
     (
       'quota.low', u.quota_daily_quota - u.daily_used_before, u.quota_daily_quota - u.quota_daily_used,
-      u.quota_daily_quota, 'requests', 'daily', to_char(u.quota_daily_period, 'YYYY-MM-DD')
+      u.quota_daily_quota, 'requests', 'daily', u.quota_daily_period
     ),
     (
       'quota.low', u.quota_monthly_quota - u.monthly_used_before, u.quota_monthly_quota - u.quota_monthly_used,
-      u.quota_monthly_quota, 'requests', 'monthly', to_char(u.quota_monthly_period, 'YYYY-MM')
+      u.quota_monthly_quota, 'requests', 'monthly', u.quota_monthly_period
     )
 ) AS m (type, left_before, left_after, whole, quota_type, reset_period, period)
+-- Of a limit that isn't set nothing is left.
+WHERE m.whole IS NOT NULL
