@@ -114,6 +114,22 @@ describe('answers', () => {
     expect(store.lookups).toBe(2);
   });
 
+  test('what was found is as old as the moment at which it was asked for', async () => {
+    const secretHash = add('laptop');
+    const { promise, resolve } = Promise.withResolvers<void>();
+    store.held = promise;
+    const asked = catalog.findApiKey(secretHash);
+    nowMs += 30_000;
+    resolve();
+    await asked;
+    nowMs += 29_999;
+    await catalog.findApiKey(secretHash);
+    expect(store.lookups).toBe(1);
+    nowMs += 1;
+    await catalog.findApiKey(secretHash);
+    expect(store.lookups).toBe(2);
+  });
+
   test('that there is none is remembered for a shorter time', async () => {
     const secretHash = hashSecret('unknown');
     expect(await catalog.findApiKey(secretHash)).toBeUndefined();
@@ -265,16 +281,40 @@ describe('API keys that are in use', () => {
     expect(store.together).toEqual([1, 1, 2]);
   });
 
-  test('and one that is taken along when it is too old itself is not looked up twice', async () => {
+  test('and one that becomes too old while its lookup hangs is looked up alone', async () => {
+    const [due, other] = ['due', 'other'].map(add);
+    await use([due!]);
+    nowMs += 1;
+    await use([other!]);
+    nowMs += 59_999;
+    const { promise, reject } = Promise.withResolvers<void>();
+    store.held = promise;
+    const hanging = catalog.findApiKey(due!);
+    nowMs += 1;
+    store.held = Promise.resolve();
+    store.apiKeys.set(other!, credentials('other', new Date(1)));
+    expect((await catalog.findApiKey(other!))?.apiKey.revokedAt).toEqual(new Date(1));
+    expect(store.together).toEqual([1, 1, 2, 1]);
+    reject(new Error('the ledger is away'));
+    await expect(hanging).rejects.toThrow('away');
+    expect((await catalog.findApiKey(other!))?.apiKey.revokedAt).toEqual(new Date(1));
+  });
+
+  test('and one whose own lookup overtook the one that took it along keeps the newer answer', async () => {
     const [due, other] = ['due', 'other'].map(add);
     await use([due!, other!]);
     nowMs += 60_000;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    store.held = promise;
-    const both = Promise.all([due!, other!].map((secretHash) => catalog.findApiKey(secretHash)));
-    resolve();
-    expect((await both).map((found) => found?.apiKey.id)).toEqual(['due', 'other']);
-    expect(store.together).toEqual([1, 1, 2]);
+    const slow = Promise.withResolvers<void>();
+    store.held = slow.promise;
+    const both = catalog.findApiKey(due!);
+    store.held = Promise.resolve();
+    nowMs += 1;
+    store.apiKeys.set(other!, credentials('other', new Date(1)));
+    await use([other!]);
+    slow.resolve();
+    await both;
+    expect(store.together).toEqual([1, 1, 2, 1]);
+    expect((await catalog.findApiKey(other!))?.apiKey.revokedAt).toEqual(new Date(1));
   });
 
   test('and what was invalidated meanwhile is not remembered of any of them', async () => {

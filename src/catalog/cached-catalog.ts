@@ -27,7 +27,7 @@ const maxMissing = 10_000;
 const maxModels = 10_000;
 const maxPrices = 10_000;
 const maxAdmins = 1_000;
-/** A statement for so many takes about as long as a round trip. */
+/** A statement for so many takes two to three times as long as for one. */
 const apiKeysTogether = 64;
 
 /** What there are few of is looked up one at a time. */

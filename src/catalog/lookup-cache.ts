@@ -42,15 +42,14 @@ const soonOldShare = 0.8;
 const mostIdleLookups = 2;
 
 /**
- * Remembers answers of bounded age and number; those who ask for the same at once share one lookup. Where several may be
- * looked up together, one that is due takes along what else is in use and not young any more: of many names each would
- * otherwise be a lookup of its own as often as its age is over, and somebody wait for it.
+ * Remembers answers of bounded age and number; those who ask for the same at once share one lookup. Where several
+ * may be looked up together, one that is due takes along what else is in use and not young any more (ADR 32).
  */
 export class LookupCache<Name extends string, Value extends object> {
   readonly #options: LookupCacheOptions<Name, Value>;
   readonly #found: LRUCache<Name, Found<Value>>;
-  /** The same, those that were looked up first in front, and some that are there no more. */
-  readonly #byAge = new Map<Name, Found<Value>>();
+  /** Names of what may be taken along, with since when it is known, about in that order; some are there no more. */
+  readonly #byAge = new Map<Name, number>();
   /** Names without a value, apart: a flood of them evicts nothing real. */
   readonly #missing: LRUCache<Name, Aged<null>>;
   #underWay: Epoch<Name, Value> = new Map();
@@ -99,56 +98,45 @@ export class LookupCache<Name extends string, Value extends object> {
     return lookup;
   }
 
+  /** Whoever asks for one of the others once it is too old, and this takes long or fails, looks it up alone. */
   async #lookUpWithOthers(name: Name, epoch: Epoch<Name, Value>): Promise<Value | undefined> {
+    const { find, clock } = this.#options;
     // The answer is as old as the moment before it was asked for.
-    const sinceMs = this.#options.clock.monotonic();
-    const others = this.#soonOld(name, sinceMs);
-    const names = [name, ...others];
-    const finding = this.#find(names);
-    for (const other of others) {
-      const lookup = finding.then((found) => found.get(other));
-      epoch.set(other, lookup);
-      // Perhaps nobody asks for it meanwhile.
-      lookup.catch(() => undefined);
-    }
-    try {
-      const found = await finding;
-      if (epoch === this.#underWay) for (const each of names) this.#remember(each, found.get(each), sinceMs);
-      return found.get(name);
-    } finally {
-      for (const other of others) epoch.delete(other);
-    }
-  }
-
-  async #find(names: readonly Name[]): Promise<ReadonlyMap<Name, Value>> {
-    return await this.#options.find(names);
+    const sinceMs = clock.monotonic();
+    const names = [name, ...(epoch === this.#underWay ? this.#soonOld(name, sinceMs) : [])];
+    const found = await find(names);
+    if (epoch === this.#underWay) for (const each of names) this.#remember(each, found.get(each), sinceMs);
+    return found.get(name);
   }
 
   /** What goes with a lookup of this name, and with no other one then. */
   #soonOld(name: Name, nowMs: number): readonly Name[] {
     const { maxAgeMs, mostTogether } = this.#options;
     const names: Name[] = [];
-    for (const [other, known] of this.#byAge) {
-      const isYoung = nowMs - known.sinceMs < soonOldShare * maxAgeMs;
+    for (const [other, sinceMs] of this.#byAge) {
+      const isYoung = nowMs - sinceMs < soonOldShare * maxAgeMs;
       if (isYoung || names.length + 1 >= mostTogether) break;
       this.#byAge.delete(other);
-      const isWanted = known.idleLookups < mostIdleLookups && this.#found.peek(other) === known;
+      const isWanted = (this.#found.peek(other)?.idleLookups ?? mostIdleLookups) < mostIdleLookups;
       if (isWanted && other !== name && !this.#underWay.has(other)) names.push(other);
     }
     return names;
   }
 
   #remember(name: Name, value: Value | undefined, sinceMs: number): void {
+    const known = this.#found.peek(name);
+    const newestMs = known?.sinceMs ?? this.#missing.peek(name)?.sinceMs ?? sinceMs;
+    // It was taken along, and looked up alone meanwhile.
+    if (newestMs > sinceMs) return;
     if (value === undefined) {
       this.#found.delete(name);
       this.#missing.set(name, { value: null, sinceMs });
     } else {
       this.#missing.delete(name);
-      const found = { value, sinceMs, idleLookups: (this.#found.peek(name)?.idleLookups ?? 0) + 1 };
-      this.#found.set(name, found);
+      this.#found.set(name, { value, sinceMs, idleLookups: (known?.idleLookups ?? 0) + 1 });
       if (this.#options.mostTogether === 1) return;
       this.#byAge.delete(name);
-      this.#byAge.set(name, found);
+      this.#byAge.set(name, sinceMs);
     }
   }
 }

@@ -25,25 +25,29 @@ function countOrNull(count: string | null): number | null {
   return count === null ? null : Number(count);
 }
 
+type Terms = Pick<
+  Selectable<Schema['tenant_quota']>,
+  'currency' | 'block_on_insufficient' | 'allow_negative' | 'stream_allow_negative'
+>;
+
+interface CredentialsRow extends Selectable<Schema['api_key']>, Terms {
+  readonly multiplier_ppm: string;
+  readonly tenant_max_open_requests: string | null;
+}
+
 /** Those that there are, in one statement. */
 export async function selectCredentials(
   db: Kysely<Schema>,
   secretHashes: readonly SecretHash[],
 ): Promise<ReadonlyMap<SecretHash, Credentials>> {
-  const rows = await db
-    .selectFrom('api_key')
-    .innerJoin('tenant_quota', 'tenant_quota.tenant_id', 'api_key.tenant_id')
-    .selectAll('api_key')
-    .select([
-      'tenant_quota.currency',
-      sql<string>`tenant_quota.rate_multiplier_ppm`.as('multiplier_ppm'),
-      sql<string | null>`tenant_quota.max_open_requests`.as('tenant_max_open_requests'),
-      'tenant_quota.block_on_insufficient',
-      'tenant_quota.allow_negative',
-      'tenant_quota.stream_allow_negative',
-    ])
-    .where(sql<boolean>`api_key.secret_hash = ANY(${[...secretHashes]}::text[])`)
-    .execute();
+  // A look-up each, however few rows the tables have: a join would read all of them.
+  const { rows } = await sql<CredentialsRow>`
+    SELECT
+      k.*, q.currency, q.rate_multiplier_ppm AS multiplier_ppm, q.max_open_requests AS tenant_max_open_requests,
+      q.block_on_insufficient, q.allow_negative, q.stream_allow_negative
+    FROM unnest(${[...secretHashes]}::text[]) AS s (secret_hash)
+    CROSS JOIN LATERAL (SELECT * FROM api_key k WHERE k.secret_hash = s.secret_hash OFFSET 0) k
+    CROSS JOIN LATERAL (SELECT * FROM tenant_quota q WHERE q.tenant_id = k.tenant_id OFFSET 0) q`.execute(db);
   return new Map(
     rows.map((row) => {
       const terms = {

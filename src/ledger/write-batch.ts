@@ -30,7 +30,8 @@ export async function writeTogether(
 }
 
 /**
- * Of those that can't be written together, answers each that can be by itself or with others, and tells the rest why not.
+ * Of those that can't be written together, answers each that can be by itself or with others, and tells the rest why
+ * not.
  * @param error why they can't
  * @returns how many were written
  */

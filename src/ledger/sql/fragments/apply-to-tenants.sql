@@ -1,12 +1,12 @@
 -- Applies the rows of `numbered` {tenant_id, seq, effect, balance_after, period_day, daily_period, monthly_period}, the
--- last two of their tenants, to the rows of their tenants, which are locked: balance, last sequence number, used counters
--- and version. As `updated`: the quota rows after it, with what warnings compare them with.
+-- last two of their tenants, to the rows of their tenants, which are locked: balance, last sequence number, used
+-- counters and version. As `updated`: the quota rows after it, with what warnings compare them with.
 --
 -- A request counts in the day in which it was admitted: one that began before midnight and ends after
 -- the first of the new day doesn't count in the new day, and the old day's counter is history.
 --
--- No row of a tenant is looked for here among those of all: what is needed of it comes with `numbered`, or is there where
--- its row is changed.
+-- `tenant` isn't joined: that compares every pair of rows (ADR 26). What is needed of a tenant before its row is changed
+-- comes with `numbered`, and the rest is read of the row that is changed.
 of_day AS (
   SELECT
     n.tenant_id, n.period_day,
@@ -61,7 +61,7 @@ updated AS (
   FROM change s
   WHERE q.tenant_id = ANY (ARRAY[s.tenant_id])
   RETURNING
-    -- First, since it is looked for by this.
+    -- First: of each row that the answer is compared with, what stands behind isn't read.
     q.last_seq,
     -- include quota-columns
     ,

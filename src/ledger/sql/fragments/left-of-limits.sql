@@ -1,5 +1,5 @@
 -- What tenants had left of their limits, and have left now, of the rows of `updated` u: {quota_…} and what
--- {before-and-after} says.
+-- {apply-to-tenants} says.
 SELECT
   u.tenant_id, m.type, m.left_before, m.left_after, m.whole, u.thresholds, u.quota_version AS version,
   u.quota_currency AS currency, NULL::text AS api_key_id, m.quota_type, m.reset_period, m.period

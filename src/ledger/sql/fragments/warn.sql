@@ -1,6 +1,6 @@
 -- Writes an event into the outbox for each limit of `left_of` {tenant_id, type, left_before, left_after, whole,
--- thresholds, version, currency, api_key_id, quota_type, reset_period, period, a date} of which a threshold, in percent of
--- `whole`, is reached now and was not before. Several that are crossed in one step make one event, which names the
+-- thresholds, version, currency, api_key_id, quota_type, reset_period, period date} of which a threshold, in percent
+-- of `whole`, is reached now and was not before. Several that are crossed in one step make one event, which names the
 -- lowest. A step that crosses none writes nothing.
 warned AS (
   INSERT INTO outbox (tenant_id, type, data)
