@@ -15,7 +15,7 @@ class Batch implements DestinationStream {
   /** Has pino tell the level of each line. */
   readonly [pino.symbols.needsMetadataGsym] = true;
   lastLevel = 0;
-  readonly #write: (lines: string) => void;
+  #write: (lines: string) => void;
   readonly #sync: () => void;
   #lines: string[] = [];
   #length = 0;
@@ -52,10 +52,11 @@ class Batch implements DestinationStream {
     this.#sync();
   }
 
-  /** From now on every line is written at once. */
-  close(): void {
-    this.#isClosed = true;
+  /** From now on every line is written at once, and like this. */
+  close(write: (line: string) => void): void {
     this.flush();
+    this.#isClosed = true;
+    this.#write = write;
   }
 }
 
@@ -70,7 +71,9 @@ export function openLog(level: string, undo: DisposableStack | AsyncDisposableSt
   // Before the output's own listener, which writes what it has been given.
   process.prependListener('exit', flush);
   undo.defer(() => {
-    batch.close();
+    // What the system is still to write would come behind what a process writes when it exits.
+    const last = pino.destination({ sync: true });
+    batch.close((line) => last.write(line));
     process.off('exit', flush);
   });
   return pino({ level }, batch);

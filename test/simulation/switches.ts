@@ -128,7 +128,7 @@ export const switches: readonly Switch[] = [
       sabotage: {
         rewrite: (statement) =>
           statement.replaceAll(
-            /CASE WHEN t\.(daily|monthly)_period IS NOT DISTINCT FROM s\.(?:day|month) THEN (t\.\w+_used) ELSE 0 END/g,
+            /CASE WHEN q\.(daily|monthly)_period IS NOT DISTINCT FROM s\.(?:day|month) THEN (q\.\w+_used) ELSE 0 END/g,
             '$2',
           ),
       },
