@@ -49,6 +49,11 @@ describe('the log', () => {
     expect(messagesOf(await logOf(`undo.dispose(); ${five} process.exit(1);`))).toEqual(allFive);
   });
 
+  test('what came before its end is written before what comes after it', async () => {
+    const program = `${five} undo.dispose(); log.info('after'); process.exit(1);`;
+    expect(messagesOf(await logOf(program))).toEqual([...allFive, 'after']);
+  });
+
   test('trouble is written at once, and what came before it first', async () => {
     // Nothing else can write it: from then on the process does nothing but hold up its timers.
     const busy = 'setImmediate(() => { for (;;) {} });';

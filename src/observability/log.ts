@@ -54,9 +54,10 @@ class Batch implements DestinationStream {
 
   /** From now on every line is written at once, and like this. */
   close(write: (line: string) => void): void {
-    this.flush();
+    this.#sync();
     this.#isClosed = true;
     this.#write = write;
+    this.flush();
   }
 }
 
