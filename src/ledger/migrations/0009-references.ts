@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { lockTables } from './lock-tables.ts';
 
 /**
  * Two references that the ledger's own statements keep, and that the engine checked for each row anew, which took a
@@ -7,24 +8,7 @@ import { type Kysely, sql } from 'kysely';
  * now no tenant does. The audit still looks for a record without its transaction.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
-  // All of them at once, and no longer than others can wait behind it: whoever reads for minutes, a dump say, goes
-  // first, and every command would queue up behind us.
-  await sql`
-    DO $$
-    BEGIN
-      FOR attempt IN 1..600 LOOP
-        BEGIN
-          SET LOCAL lock_timeout = '500ms';
-          LOCK TABLE billing_transaction, usage_record, tenant IN ACCESS EXCLUSIVE MODE;
-          SET LOCAL lock_timeout = 0;
-          RETURN;
-        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-          PERFORM pg_sleep(0.5);
-        END;
-      END LOOP;
-      RAISE EXCEPTION 'billing_transaction is read or locked by somebody for ten minutes: end that, and migrate again'
-        USING ERRCODE = 'lock_not_available';
-    END $$`.execute(db);
+  await lockTables(db, ['billing_transaction', 'usage_record', 'tenant']);
   await sql`ALTER TABLE billing_transaction DROP CONSTRAINT billing_transaction_tenant_id_fkey`.execute(db);
   await sql`ALTER TABLE usage_record DROP CONSTRAINT usage_record_tenant_id_transaction_id_fkey`.execute(db);
   await sql`

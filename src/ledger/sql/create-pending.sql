@@ -33,7 +33,7 @@ SELECT
   now() + i.ttl_ms * interval '1 millisecond', i.owner, i.multiplier_ppm,
   i.hold_tokens
 FROM item i
-WHERE EXISTS (SELECT FROM tenant t WHERE t.tenant_id = i.tenant_id OFFSET 0)
+WHERE EXISTS (SELECT FROM tenant_quota q WHERE q.tenant_id = i.tenant_id OFFSET 0)
 ORDER BY i.tenant_id
 ON CONFLICT (tenant_id, trace_id) DO NOTHING
 RETURNING id
