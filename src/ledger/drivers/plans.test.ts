@@ -1,10 +1,14 @@
 import { PGlite } from '@electric-sql/pglite';
-import { Kysely, PGliteDialect } from 'kysely';
-import { Client } from 'pg';
+import { type CompiledQuery, Kysely, PGliteDialect, PostgresDialect } from 'kysely';
+import { Client, Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newDatabase } from '../../../test/support/template.ts';
+import type { TraceId } from '../../domain/ids.ts';
 import { migrate } from '../migrations/migrations.ts';
+import type { Schema } from '../schema.ts';
 import { readStatements } from '../sql/statements.ts';
+import { createSqlLedger } from '../sql-ledger.ts';
+import { openPostgres } from './postgres.ts';
 import { planningSettings, setUpSession } from './postgres-session.ts';
 
 /** A node of a plan, as EXPLAIN tells it. */
@@ -157,3 +161,31 @@ describe.each(Object.keys(engines).flatMap((engine) => states.map((state) => ({ 
     });
   },
 );
+
+it('a list by trace id alone looks it up, however many transactions there are', async () => {
+  const database = await newDatabase();
+  const driver = await openPostgres({ url: database.url });
+  const asked: CompiledQuery[] = [];
+  const dialect = new PostgresDialect({ pool: new Pool({ connectionString: database.url }) });
+  const db = new Kysely<Schema>({ dialect, log: ({ query }) => void asked.push(query) });
+  try {
+    const filling = states.at(-1)!.filling.replace("gen_random_uuid(), 'x'", 'gen_random_uuid(), tenant_id');
+    for (const statement of filling.split(';')) await driver.query(statement, []);
+    const found = await createSqlLedger({ driver: { ...driver, db } }).list({
+      traceId: '17' as TraceId,
+      limit: 10,
+    });
+    expect(found.map(({ tenantId }) => tenantId)).toEqual(['17']);
+    const [{ sql: text, parameters }] = asked as [CompiledQuery];
+    const explained = await driver.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+      `EXPLAIN (FORMAT JSON) ${text}`,
+      parameters,
+    );
+    const nodes = explained.flatMap(({ 'QUERY PLAN': [{ Plan }] }) => [...nodesOf(Plan)]);
+    expect(nodes.flatMap((node) => node['Index Cond'] ?? [])).toEqual(["(trace_id = '17'::text)"]);
+  } finally {
+    await db.destroy();
+    await driver.close();
+    await database.remove();
+  }
+});
