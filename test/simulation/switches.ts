@@ -7,6 +7,8 @@ import { SettledHolders } from '../../src/hot-state/memory/settled-holders.ts';
 import { Tenant } from '../../src/hot-state/memory/tenant.ts';
 import { BeatWatch } from '../../src/jobs/beat-watch.ts';
 import { GroupCommit } from '../../src/ledger/group-commit.ts';
+import { readStatements } from '../../src/ledger/sql/statements.ts';
+import type { Rewrite } from './database.ts';
 import type { Engine } from './engine.ts';
 import type { Sabotage } from './simulation.ts';
 
@@ -42,15 +44,13 @@ export const switches: readonly Switch[] = [
     firstSeed: 33,
     off: async (engine) => {
       await engine.exec(
-        'ALTER TABLE billing_transaction DROP CONSTRAINT billing_transaction_tenant_id_trace_id_key',
+        'ALTER TABLE billing_transaction DROP CONSTRAINT billing_transaction_trace_id_tenant_id_key',
       );
       return {
-        sabotage: {
-          rewrite: (statement) => statement.replace(/ON CONFLICT \(tenant_id, trace_id\) DO NOTHING/, ''),
-        },
+        sabotage: { rewrite: rewriting(/ON CONFLICT \(tenant_id, trace_id\) DO NOTHING/g, '') },
         on: async () => {
           await engine.clear();
-          await engine.exec('ALTER TABLE billing_transaction ADD UNIQUE (tenant_id, trace_id)');
+          await engine.exec('ALTER TABLE billing_transaction ADD UNIQUE (trace_id, tenant_id)');
         },
       };
     },
@@ -126,11 +126,10 @@ export const switches: readonly Switch[] = [
     firstSeed: 2,
     off: async () => ({
       sabotage: {
-        rewrite: (statement) =>
-          statement.replaceAll(
-            /CASE WHEN q\.(daily|monthly)_period IS NOT DISTINCT FROM s\.(?:day|month) THEN (q\.\w+_used) ELSE 0 END/g,
-            '$2',
-          ),
+        rewrite: rewriting(
+          /CASE WHEN q\.(daily|monthly)_period IS NOT DISTINCT FROM s\.(?:day|month) THEN (q\.\w+_used) ELSE 0 END/g,
+          '$2',
+        ),
       },
       on: async () => undefined,
     }),
@@ -155,6 +154,15 @@ export const switches: readonly Switch[] = [
     off: async () => replacing(SettledHolders.prototype, 'has', () => false),
   },
 ];
+
+/** @throws where no statement of the ledger says it: nothing would be switched off */
+function rewriting(words: RegExp, by: string): Rewrite {
+  const isSaid = Object.values(readStatements()).some(
+    (statement) => statement.replaceAll(words, by) !== statement,
+  );
+  if (!isSaid) throw new Error(`no statement of the ledger says ${words}`);
+  return (statement) => statement.replaceAll(words, by);
+}
 
 function replacing<Prototype, Name extends keyof Prototype>(
   prototype: Prototype,
