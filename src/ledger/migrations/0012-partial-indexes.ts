@@ -22,16 +22,16 @@ const indexes = [
 ] as const;
 
 export async function prepare<S>(db: Kysely<S>): Promise<void> {
-  for (const index of indexes) await buildBeside(db, index);
   // Of columns whose type was changed the planner knows nothing until they are looked at again. An empty ledger is left
   // as one that nothing is known of.
   await sql`
     DO $$
     BEGIN
       IF EXISTS (SELECT FROM billing_transaction) THEN
-        ANALYZE;
+        ANALYZE billing_transaction, usage_record, tenant, tenant_quota, api_key, api_key_quota, outbox;
       END IF;
     END $$`.execute(db);
+  for (const index of indexes) await buildBeside(db, index);
 }
 
 export async function up(db: Kysely<unknown>): Promise<void> {
