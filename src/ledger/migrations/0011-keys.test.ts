@@ -4,6 +4,7 @@ import { createDatabase, type TestDatabase } from '../../../test/support/service
 import type { Driver } from '../drivers/driver.ts';
 import { openPostgres } from '../drivers/postgres.ts';
 import { prepare } from './0011-keys.ts';
+import { lockTables } from './lock-tables.ts';
 import { migrate } from './migrations.ts';
 
 const before = '0010-room-in-pages';
@@ -130,7 +131,7 @@ describe('the keys of a ledger that there was before', () => {
       built = true;
     });
     const waiting = `SELECT FROM pg_stat_activity
-      WHERE datname = current_database() AND query ~ '^CREATE.*CONCURRENTLY' AND wait_event_type = 'Lock'`;
+      WHERE datname = current_database() AND query ~ '^\\s*CREATE.*CONCURRENTLY' AND wait_event_type = 'Lock'`;
     await expect.poll(() => ask(waiting), { timeout: 10_000 }).toHaveLength(1);
     await ask(`INSERT INTO billing_transaction (tenant_id, id, trace_id, type, status, currency, request_hash)
       VALUES ('a', gen_random_uuid(), 'meanwhile', 'CHARGE', 'VOIDED', 'USD', 'h')`);
@@ -142,6 +143,77 @@ describe('the keys of a ledger that there was before', () => {
     expect(
       await ask(`SELECT tenant_id FROM billing_transaction WHERE tenant_id = 'a' AND trace_id = 'meanwhile'`),
     ).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      'a view',
+      'CREATE VIEW daily AS SELECT tenant_id, amount FROM billing_transaction',
+      'view daily',
+      'VIEW daily',
+    ],
+    [
+      'a trigger',
+      `CREATE TRIGGER own BEFORE UPDATE OF trace_id ON billing_transaction
+        FOR EACH ROW EXECUTE FUNCTION refuse_any_change()`,
+      'trigger own on table billing_transaction',
+      'TRIGGER own ON billing_transaction',
+    ],
+  ])('are not begun while %s of somebody else is in the way', async (_, create, named, dropped) => {
+    await ask(create);
+    await expect(migrate(driver.db)).rejects.toThrow(named);
+    const built = `SELECT FROM pg_class WHERE relname = ANY ('{${prepared}}')`;
+    expect(await ask(built)).toEqual([]);
+    await ask(`DROP ${dropped}`);
+    await migrate(driver.db);
+    expect(await ask(byLanguage)).toEqual([]);
+  });
+
+  it('say of which there are several rows, where the index of before has gone wrong', async () => {
+    await ask('ALTER TABLE billing_transaction DROP CONSTRAINT billing_transaction_tenant_id_trace_id_key');
+    await ask(`INSERT INTO billing_transaction (tenant_id, id, trace_id, type, status, currency, request_hash)
+      VALUES ('a', gen_random_uuid(), 'trace-7', 'CHARGE', 'VOIDED', 'USD', 'h')`);
+    await expect(migrate(driver.db)).rejects.toThrow('the same (trace_id, tenant_id)');
+    await expect(migrate(driver.db)).rejects.toThrow('(trace-7,a)');
+  });
+
+  it('wait for a reader while everybody else goes on', async () => {
+    const reader = new Client({ connectionString: database.url });
+    reader.on('error', () => undefined);
+    await reader.connect();
+    await prepareAlone();
+    await reader.query('BEGIN; SELECT FROM job_run');
+    let isDone = false;
+    const migrating = migrate(driver.db).then(() => {
+      isDone = true;
+    });
+    const waiting = `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+      WHERE l.relation = 'job_run'::regclass AND l.mode = 'AccessExclusiveLock' AND NOT l.granted`;
+    await expect.poll(() => ask(waiting), { timeout: 10_000, interval: 10 }).toHaveLength(1);
+    const gateway = new Client({ connectionString: database.url, options: '-c lock_timeout=2s' });
+    await gateway.connect();
+    for (let second = 0; second < 3; second++) {
+      await gateway.query(`UPDATE tenant_quota SET daily_used = daily_used + 1 WHERE tenant_id = 'a'`);
+      await gateway.query('SELECT pg_sleep(0.5)');
+    }
+    await gateway.end();
+    expect(isDone).toBe(false);
+    await reader.query('COMMIT');
+    await reader.end();
+    await migrating;
+    expect(await ask(byLanguage)).toEqual([]);
+  });
+
+  it('give up where they find no moment, and say what is in the way', async () => {
+    const reader = new Client({ connectionString: database.url });
+    reader.on('error', () => undefined);
+    await reader.connect();
+    await reader.query('BEGIN; SELECT FROM job_run');
+    const locking = driver.db
+      .transaction()
+      .execute((trx) => lockTables(trx, ['tenant', 'job_run', 'model'], 1));
+    await expect(locking).rejects.toThrow(/^job_run is read or locked/);
+    await reader.end();
   });
 
   it('are prepared by one of several processes, for which the others wait', async () => {

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { Fault } from '../../domain/errors.ts';
 import { buildBeside } from './build-beside.ts';
 import { lockTables } from './lock-tables.ts';
 
@@ -12,40 +13,8 @@ import { lockTables } from './lock-tables.ts';
  * that new entries of all tenants go to the same pages.
  */
 
-const byBytes = (column: string) => `${column} COLLATE "C"`;
-
-/**
- * Those of the tables that grow with each transaction, with the names of what they take the place of. An index of some
- * rows would be built anew when the type of its column changes, while everybody waits: two are of all rows until 0012. None
- * of these begins with the tenant, so that no kept plan takes one for the key of a row.
- */
-const indexes = [
-  { name: 'billing_transaction_key', on: `billing_transaction (${byBytes('tenant_id')}, id)`, unique: true },
-  {
-    name: 'billing_transaction_trace',
-    on: `billing_transaction (${byBytes('trace_id')}, ${byBytes('tenant_id')})`,
-    unique: true,
-  },
-  {
-    name: 'billing_transaction_seq_of_all',
-    on: `billing_transaction (seq, ${byBytes('tenant_id')})`,
-    unique: true,
-  },
-  {
-    name: 'billing_transaction_status',
-    on: `billing_transaction (status, ${byBytes('tenant_id')}, expires_at)`,
-    unique: false,
-  },
-  { name: 'usage_record_key', on: `usage_record (transaction_id, ${byBytes('tenant_id')})`, unique: true },
-] as const;
-
-/** What takes as long as the ledger is large. */
-export async function prepare<S>(db: Kysely<S>): Promise<void> {
-  for (const index of indexes) await buildBeside(db, index);
-}
-
 /** The columns that keys have of text, by their tables. */
-const keys = {
+const keys: Readonly<Record<string, readonly string[]>> = {
   billing_transaction: ['tenant_id', 'trace_id'],
   usage_record: ['tenant_id'],
   tenant: ['tenant_id'],
@@ -64,9 +33,83 @@ const keys = {
   admin_token: ['secret_hash'],
   gateway_instance: ['id'],
   job_run: ['name'],
-} as const;
+};
 
-export async function up(db: Kysely<unknown>): Promise<void> {
+const byBytes = (column: string) => `${column} COLLATE "C"`;
+
+/**
+ * Those of the tables that grow with each transaction. An index of some rows would be built anew when the type of its
+ * column changes, while everybody waits: two are of all rows until 0012.
+ */
+const indexes = [
+  {
+    name: 'billing_transaction_key',
+    table: 'billing_transaction',
+    columns: `${byBytes('tenant_id')}, id`,
+    unique: true,
+  },
+  {
+    name: 'billing_transaction_trace',
+    table: 'billing_transaction',
+    columns: `${byBytes('trace_id')}, ${byBytes('tenant_id')}`,
+    unique: true,
+  },
+  {
+    name: 'billing_transaction_seq_of_all',
+    table: 'billing_transaction',
+    columns: `seq, ${byBytes('tenant_id')}`,
+    unique: true,
+  },
+  {
+    name: 'billing_transaction_status',
+    table: 'billing_transaction',
+    columns: `status, ${byBytes('tenant_id')}, expires_at`,
+    unique: false,
+  },
+  {
+    name: 'usage_record_key',
+    table: 'usage_record',
+    columns: `transaction_id, ${byBytes('tenant_id')}`,
+    unique: true,
+  },
+] as const;
+
+/**
+ * What takes as long as the ledger is large.
+ * @throws Fault LEDGER_UNAVAILABLE that names what is in the way, before anything is done
+ */
+export async function prepare<S>(db: Kysely<S>): Promise<void> {
+  await refuseDependents(db);
+  for (const index of indexes) await buildBeside(db, index);
+}
+
+/** What somebody else has made of these columns keeps their type from being changed. */
+async function refuseDependents<S>(db: Kysely<S>): Promise<void> {
+  const columns = Object.entries(keys).flatMap(([table, names]) => names.map((name) => `${table}.${name}`));
+  const found = await sql<{ what: string }>`
+    SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) AS what
+    FROM pg_depend d
+    JOIN pg_class c ON c.oid = d.refobjid AND c.relnamespace = current_schema()::regnamespace
+    JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+    WHERE
+      d.refclassid = 'pg_class'::regclass
+      AND d.classid IN (
+        'pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass, 'pg_publication_rel'::regclass
+      )
+      AND t.tgname IS DISTINCT FROM 'tenant_same'
+      AND c.relname || '.' || a.attname = ANY (${columns})
+    ORDER BY what`.execute(db);
+  if (found.rows.length === 0) return;
+  const all = found.rows.map(({ what }) => what).join(', ');
+  throw new Fault(
+    'LEDGER_UNAVAILABLE',
+    `The ledger's migration changes the type of columns that these use: ${all}. ` +
+      'Drop them, migrate, and make them again.',
+  );
+}
+
+export async function up<S>(db: Kysely<S>): Promise<void> {
   await lockTables(db, Object.keys(keys));
   await sql`
     ALTER TABLE billing_transaction

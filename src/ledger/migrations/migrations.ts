@@ -44,8 +44,8 @@ const migrations: Readonly<Record<string, Step>> = {
 export const schemaVersion = Object.keys(migrations).sort().at(-1) ?? '';
 
 /**
- * Brings the schema to this code's version, or to an older one of which no newer has been. Several processes may do so at once: whoever comes later waits, and finds it
- * done.
+ * Brings the schema to this code's version, or to an older one of which no newer has been. Several processes may do so
+ * at once: whoever comes later waits, and finds it done.
  * @throws the first failure; a failed migration leaves nothing behind, and those before it stay. Fault
  * LEDGER_UNAVAILABLE where the schema is newer than this code, which is then left as it is.
  */
@@ -71,6 +71,7 @@ const betweenTriesMs = 200;
  * what builds an index beside everybody.
  */
 async function lockOut<S>(db: Kysely<S>): Promise<void> {
+  using _ = tellLater('Another process migrates the ledger: waiting for it.');
   for (;;) {
     const asked = await sql<{ taken: boolean }>`
       SELECT pg_try_advisory_lock(${migrationLock}) AS taken`.execute(db);
@@ -79,7 +80,16 @@ async function lockOut<S>(db: Kysely<S>): Promise<void> {
   }
 }
 
+/** What takes long is said to whoever waits for it. */
+function tellLater(what: string): Disposable {
+  const timer = setTimeout(() => console.error(what), 2_000);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
 async function take<S>(db: Kysely<S>, name: string): Promise<void> {
+  using _ = tellLater(
+    `The ledger is being migrated (${name}). That takes as long as the ledger is large, and as others are busy with it.`,
+  );
   await migrations[name]?.prepare?.(db);
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateTo(name);
