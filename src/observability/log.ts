@@ -5,7 +5,7 @@ const mostUnwrittenBytes = 16 * 1024 * 1024;
 
 /** A line for each request would be a write for each: they wait for one another, and no longer than this. */
 const waitMs = 100;
-const batchLength = 64 * 1024;
+const batchLength = 16 * 1024;
 
 /** From here on a line tells of trouble, and the process may not live for so long. */
 const urgentLevel = pino.levels.values.warn ?? 0;
