@@ -52,9 +52,10 @@ export const schemaVersion = Object.keys(migrations).sort().at(-1) ?? '';
 export async function migrate<S>(db: Kysely<S>, to = schemaVersion): Promise<void> {
   if ((await missing(db, to)).length === 0) return;
   await db.connection().execute(async (own) => {
-    await lockOut(own);
+    await toldLater('Another process migrates the ledger: waiting for it.', lockOut(own));
     try {
-      for (const name of await missing(own, to)) await take(own, name);
+      for (const name of await missing(own, to))
+        await toldLater(`The ledger is being migrated (${name}), while others use it.`, take(own, name));
     } finally {
       // Of a connection that is gone the server takes it back itself.
       await sql`SELECT pg_advisory_unlock(${migrationLock})`.execute(own).catch(() => undefined);
@@ -71,7 +72,6 @@ const betweenTriesMs = 200;
  * what builds an index beside everybody.
  */
 async function lockOut<S>(db: Kysely<S>): Promise<void> {
-  using _ = tellLater('Another process migrates the ledger: waiting for it.');
   for (;;) {
     const asked = await sql<{ taken: boolean }>`
       SELECT pg_try_advisory_lock(${migrationLock}) AS taken`.execute(db);
@@ -80,20 +80,21 @@ async function lockOut<S>(db: Kysely<S>): Promise<void> {
   }
 }
 
-/** What takes long is said to whoever waits for it. */
-function tellLater(what: string): Disposable {
-  const timer = setTimeout(() => console.error(what), 2_000);
-  return { [Symbol.dispose]: () => clearTimeout(timer) };
-}
-
 async function take<S>(db: Kysely<S>, name: string): Promise<void> {
-  using _ = tellLater(
-    `The ledger is being migrated (${name}). That takes as long as the ledger is large, and as others are busy with it.`,
-  );
   await migrations[name]?.prepare?.(db);
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateTo(name);
   if (error !== undefined) throw error;
+}
+
+/** What takes long is said to whoever waits for it. */
+async function toldLater(what: string, work: Promise<void>): Promise<void> {
+  const timer = setTimeout(() => console.error(what), 2_000);
+  try {
+    await work;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**
