@@ -5,7 +5,7 @@ import { type NanoUsd, parseAmount } from '../domain/money.ts';
 import type { Transaction } from '../domain/transaction.ts';
 import type { WrittenBatch } from '../observability/observer.ts';
 import { checkpointWriter, commitWriter, voidWriter } from './closing-writers.ts';
-import { type Driver, SqlError } from './drivers/driver.ts';
+import { type Driver, SqlError, uniqueViolation } from './drivers/driver.ts';
 import { GroupCommit } from './group-commit.ts';
 import type {
   AlreadyReversed,
@@ -60,8 +60,6 @@ interface SnapshotRow extends CountersRow {
     readonly period_day: string;
   }[];
 }
-
-const uniqueViolation = '23505';
 
 /** Tells how full it is besides. */
 export interface QueuedLedger extends Ledger {

@@ -33,6 +33,9 @@ export interface Driver {
   close(): Promise<void>;
 }
 
+/** A row with the same unique key is there already. */
+export const uniqueViolation = '23505';
+
 /** What the engine refused, with its five-character SQLSTATE. */
 export class SqlError extends Error {
   override readonly name = 'SqlError';

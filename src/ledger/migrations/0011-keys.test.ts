@@ -1,6 +1,7 @@
 import { Client } from 'pg';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/support/services/postgres.ts';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { TestDatabase } from '../../../test/support/services/postgres.ts';
+import { newEmptyDatabase } from '../../../test/support/template.ts';
 import type { Driver } from '../drivers/driver.ts';
 import { openPostgres } from '../drivers/postgres.ts';
 import { prepare } from './0011-keys.ts';
@@ -52,11 +53,17 @@ describe('the keys of a ledger that there was before', () => {
   const ask = (text: string) => driver.query<Record<string, unknown>>(text, []);
   const prepareAlone = () => driver.db.connection().execute((own) => prepare(own));
 
+  /** Somebody else, in a transaction that reads. */
+  const begin = async (statements: string): Promise<Client> => {
+    const reader = new Client({ connectionString: database.url });
+    reader.on('error', () => undefined);
+    await reader.connect();
+    await reader.query(statements);
+    return reader;
+  };
+
   beforeEach(async () => {
-    database = await createDatabase(
-      inject('postgresUrl'),
-      "template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'",
-    );
+    database = await newEmptyDatabase();
     driver = await openPostgres({ url: database.url, lanes: 1, statementTimeoutMs: null });
     await migrate(driver.db, before);
     for (const statement of filling.split(';')) await ask(statement);
@@ -121,11 +128,8 @@ describe('the keys of a ledger that there was before', () => {
   });
 
   it('are built while others write, and wait for a reader without anybody waiting for them', async () => {
-    const reader = new Client({ connectionString: database.url });
-    reader.on('error', () => undefined);
-    await reader.connect();
     // As a dump does.
-    await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM billing_transaction');
+    const reader = await begin('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM billing_transaction');
     let built = false;
     const building = prepareAlone().then(() => {
       built = true;
@@ -178,11 +182,8 @@ describe('the keys of a ledger that there was before', () => {
   });
 
   it('wait for a reader while everybody else goes on', async () => {
-    const reader = new Client({ connectionString: database.url });
-    reader.on('error', () => undefined);
-    await reader.connect();
     await prepareAlone();
-    await reader.query('BEGIN; SELECT FROM job_run');
+    const reader = await begin('BEGIN; SELECT FROM job_run');
     let isDone = false;
     const migrating = migrate(driver.db).then(() => {
       isDone = true;
@@ -205,10 +206,7 @@ describe('the keys of a ledger that there was before', () => {
   });
 
   it('give up where they find no moment, and say what is in the way', async () => {
-    const reader = new Client({ connectionString: database.url });
-    reader.on('error', () => undefined);
-    await reader.connect();
-    await reader.query('BEGIN; SELECT FROM job_run');
+    const reader = await begin('BEGIN; SELECT FROM job_run');
     const locking = driver.db
       .transaction()
       .execute((trx) => lockTables(trx, ['tenant', 'job_run', 'model'], 1));

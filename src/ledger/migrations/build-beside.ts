@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import { Fault } from '../../domain/errors.ts';
+import { SqlError, uniqueViolation } from '../drivers/driver.ts';
 
 export interface NewIndex {
   readonly name: string;
@@ -31,7 +32,7 @@ export async function buildBeside<S>(db: Kysely<S>, index: NewIndex): Promise<vo
   try {
     await build.execute(db);
   } catch (error) {
-    if (unique) await refuseDoubles(db, index);
+    if (error instanceof SqlError && error.sqlState === uniqueViolation) await refuseDoubles(db, index);
     throw error;
   }
 }
