@@ -2,7 +2,10 @@ import type { Dialect, StreamContext } from '../../src/dialects/dialect.ts';
 import { dialects } from '../../src/dialects/dialects.ts';
 import { quirksOf } from '../../src/domain/quirks.ts';
 
-/** A stream as a provider might send it, and the request that it answers. */
+/**
+ * A stream as a provider might send it, and the request that it answers. It reports what its text takes by our count: of one
+ * that reports fewer the beginning, cut off and counted by us, costs more than the whole.
+ */
 export interface Sample {
   readonly name: string;
   readonly dialect: Dialect;
@@ -36,8 +39,8 @@ const chat = sse(
     choices: [],
     usage: {
       prompt_tokens: 40,
-      completion_tokens: 21,
-      total_tokens: 61,
+      completion_tokens: 26,
+      total_tokens: 66,
       prompt_tokens_details: { cached_tokens: 8 },
       completion_tokens_details: { reasoning_tokens: 4 },
     },
@@ -48,7 +51,7 @@ const chat = sse(
 const completion = sse(
   { id: 'x', object: 'text_completion', choices: [{ index: 0, text, finish_reason: null }] },
   { choices: [{ index: 0, text: '!', finish_reason: 'stop' }] },
-  { choices: [], usage: { prompt_tokens: 5, completion_tokens: 12, total_tokens: 17 } },
+  { choices: [], usage: { prompt_tokens: 5, completion_tokens: 17, total_tokens: 22 } },
   '[DONE]',
 );
 
@@ -73,9 +76,9 @@ const responses = named(
       response: response('completed', {
         input_tokens: 30,
         input_tokens_details: { cached_tokens: 10 },
-        output_tokens: 14,
+        output_tokens: 22,
         output_tokens_details: { reasoning_tokens: 2 },
-        total_tokens: 44,
+        total_tokens: 52,
       }),
     },
   ].map((event, index) => ({ ...event, sequence_number: index })),

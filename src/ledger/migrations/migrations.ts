@@ -55,7 +55,7 @@ export async function migrate<S>(db: Kysely<S>, to = schemaVersion): Promise<voi
     await toldLater('Another process migrates the ledger: waiting for it.', lockOut(own));
     try {
       for (const name of await missing(own, to))
-        await toldLater(`The ledger is being migrated (${name}), while others use it.`, take(own, name));
+        await toldLater(`The ledger is being migrated (${name}).`, take(own, name));
     } finally {
       // Of a connection that is gone the server takes it back itself.
       await sql`SELECT pg_advisory_unlock(${migrationLock})`.execute(own).catch(() => undefined);
