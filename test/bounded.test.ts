@@ -19,8 +19,14 @@ const scale = {
   floods: 50,
   slowRequests: 50,
 };
-/** What is free between others comes and goes; what the process has at least while the crowds are there would be kept. */
-const mostGrowthAgainMiB = { resident: 100, held: 10 };
+/**
+ * Garbage is collected before each look, and the least of a round is compared: what a leak keeps is in each of them. Of what
+ * is reachable, rounds without a leak differ by 0 to 2; a leak of 48 KB a request makes 26. What is resident has free pieces
+ * and other threads' garbage in it.
+ */
+const mostGrowthAgainMiB = { resident: 100, reachable: 10 };
+/** What a process is given where its clients send much (docs/operations.md, Sizing). */
+const mostResidentMiB = 2048;
 /** Those that make the process hold something, and that don't take a minute. */
 const comingAgain = scenarios.filter(({ name }) => /streams|bodies|answer/.test(name));
 
@@ -30,7 +36,7 @@ const messages = [{ role: 'user', content: 'Say a word.' }];
 describe('offenders are told what they did wrong, cost a bounded memory, and keep nobody else from being served:', () => {
   let stage: BuiltStage;
   beforeAll(async () => {
-    stage = await buildStage({ scale, stallSeconds: 5, env: collectable });
+    stage = await buildStage({ scale, stallSeconds: 5 });
   });
   afterAll(() => stage.stop());
 
@@ -39,32 +45,46 @@ describe('offenders are told what they did wrong, cost a bounded memory, and kee
       const { violations, watched } = await play(scenario, stage);
       expect(violations).toEqual([]);
       expect(watched.served).toBeGreaterThan(0);
+      expect(watched.mostMiB).toBeLessThan(mostResidentMiB);
     });
   }
-
-  it('and when they all come again, the process does not grow again', { timeout: 300_000 }, async () => {
-    const least: KeptMemory[] = [];
-    for (let round = 0; round < 2; round++) {
-      const kept: KeptMemory[] = [];
-      for (const scenario of comingAgain) {
-        kept.push(await keptMemory(stage.gateway));
-        const { violations } = await play(scenario, stage);
-        expect(violations).toEqual([]);
-      }
-      least.push({
-        residentMiB: Math.min(...kept.map(({ residentMiB }) => residentMiB)),
-        heldMiB: Math.min(...kept.map(({ heldMiB }) => heldMiB)),
-      });
-    }
-    expect(least[1]!.residentMiB - least[0]!.residentMiB).toBeLessThan(mostGrowthAgainMiB.resident);
-    expect(least[1]!.heldMiB - least[0]!.heldMiB).toBeLessThan(mostGrowthAgainMiB.held);
-  });
 
   it('and afterwards nothing of them is open', async () => {
     const transactions = await settledTransactionsOf(stage.gateway, stage.tenantId);
     expect(tallyOf(transactions.map(({ type, status }) => `${type} ${status}`))).toMatchObject({
       'CHARGE COMMITTED': expect.any(Number),
     });
+  });
+});
+
+describe('a process that offenders come to again and again', () => {
+  let stage: BuiltStage;
+  beforeAll(async () => {
+    stage = await buildStage({ scale, stallSeconds: 5, env: collectable });
+  });
+  afterAll(() => stage.stop());
+
+  async function playAll(): Promise<KeptMemory> {
+    const kept: KeptMemory[] = [];
+    for (const scenario of comingAgain) {
+      kept.push(await keptMemory(stage));
+      const { violations } = await play(scenario, stage);
+      expect(violations).toEqual([]);
+    }
+    return {
+      residentMiB: Math.min(...kept.map(({ residentMiB }) => residentMiB)),
+      reachableMiB: Math.min(...kept.map(({ reachableMiB }) => reachableMiB)),
+    };
+  }
+
+  it('does not grow again', { timeout: 450_000 }, async () => {
+    // What is loaded and taken once isn't there before the first time.
+    await playAll();
+    const before = await playAll();
+    const after = await playAll();
+    console.info(`kept, MiB: ${JSON.stringify({ before, after })}`);
+    expect(after.residentMiB - before.residentMiB).toBeLessThan(mostGrowthAgainMiB.resident);
+    expect(after.reachableMiB - before.reachableMiB).toBeLessThan(mostGrowthAgainMiB.reachable);
   });
 });
 
