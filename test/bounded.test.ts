@@ -33,6 +33,13 @@ const comingAgain = scenarios.filter(({ name }) => /streams|bodies|answer/.test(
 const mebibyte = 2 ** 20;
 const messages = [{ role: 'user', content: 'Say a word.' }];
 
+async function expectNothingOpen({ gateway, tenantId }: BuiltStage): Promise<void> {
+  const transactions = await settledTransactionsOf(gateway, tenantId);
+  expect(tallyOf(transactions.map(({ type, status }) => `${type} ${status}`))).toMatchObject({
+    'CHARGE COMMITTED': expect.any(Number),
+  });
+}
+
 describe('offenders are told what they did wrong, cost a bounded memory, and keep nobody else from being served:', () => {
   let stage: BuiltStage;
   beforeAll(async () => {
@@ -49,12 +56,7 @@ describe('offenders are told what they did wrong, cost a bounded memory, and kee
     });
   }
 
-  it('and afterwards nothing of them is open', async () => {
-    const transactions = await settledTransactionsOf(stage.gateway, stage.tenantId);
-    expect(tallyOf(transactions.map(({ type, status }) => `${type} ${status}`))).toMatchObject({
-      'CHARGE COMMITTED': expect.any(Number),
-    });
-  });
+  it('and afterwards nothing of them is open', () => expectNothingOpen(stage));
 });
 
 describe('a process that offenders come to again and again', () => {
@@ -86,6 +88,8 @@ describe('a process that offenders come to again and again', () => {
     expect(after.residentMiB - before.residentMiB).toBeLessThan(mostGrowthAgainMiB.resident);
     expect(after.reachableMiB - before.reachableMiB).toBeLessThan(mostGrowthAgainMiB.reachable);
   });
+
+  it('and has nothing of them open afterwards', () => expectNothingOpen(stage));
 });
 
 describe('a process that is full', () => {

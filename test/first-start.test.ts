@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { read, startGateway, type TestGateway } from './support/gateway.ts';
+import { type GatewayOptions, read, startGateway, type TestGateway } from './support/gateway.ts';
 
 const run = promisify(execFile);
 const entry = fileURLToPath(new URL('../bin/tollgate.js', import.meta.url));
@@ -27,6 +27,10 @@ afterEach(async () => {
 /** Started as a user does: with nothing but a port, so that tests don't meet. */
 const bare = { ADMIN_TOKEN: '', DEMO: '' };
 
+/** It makes a database: 5 s, and half a minute where a slow machine runs other tests beside it. */
+const startFirst = (options: GatewayOptions) => startGateway({ ...options, readyWithinMs: 90_000 });
+const madeWithin = { timeout: 120_000 };
+
 /** The command that the gateway prints, run by a shell as it stands. */
 async function paste(output: string): Promise<string> {
   const command = output.slice(output.indexOf('curl ')).split('\n\n')[0]!;
@@ -34,9 +38,9 @@ async function paste(output: string): Promise<string> {
   return stdout;
 }
 
-describe('the first start', () => {
+describe('the first start', madeWithin, () => {
   it('prints an admin token, an API key and a curl that streams and is billed', async () => {
-    gateway = await startGateway({ dataDir, env: bare });
+    gateway = await startFirst({ dataDir, env: bare });
     const output = gateway.output();
     const adminToken = /tga_[\w-]+/.exec(output)?.[0];
     expect(/tg_[\w-]+/.exec(output)).not.toBeNull();
@@ -53,7 +57,7 @@ describe('the first start', () => {
   });
 
   it('shows its secrets once, and keeps everything for the next start', async () => {
-    gateway = await startGateway({ dataDir, env: bare });
+    gateway = await startFirst({ dataDir, env: bare });
     const first = gateway.output();
     const adminToken = /tga_[\w-]+/.exec(first)?.[0];
     const apiKey = /tg_[\w-]+/.exec(first)?.[0];
@@ -74,7 +78,7 @@ describe('the first start', () => {
   });
 
   it('is healthy, ready and alive, and says of what', async () => {
-    gateway = await startGateway({ dataDir, env: bare });
+    gateway = await startFirst({ dataDir, env: bare });
     const get = async (path: string) => await fetch(`${gateway?.url}${path}`);
     const health = await get('/health');
     expect(health.status).toBe(200);
@@ -90,7 +94,7 @@ describe('the first start', () => {
 
   it('serves the models of a provider whose key is set at the price book’s rates, and never stores the key', async () => {
     const keys = { OPENAI_API_KEY: 'sk-planted-secret', ANTHROPIC_API_KEY: 'sk-planted-secret' };
-    gateway = await startGateway({
+    gateway = await startFirst({
       dataDir,
       env: { ...bare, ADMIN_TOKEN: 'test-admin-token-0123456789', ...keys },
     });
@@ -133,7 +137,7 @@ async function startFailing(env: Record<string, string>, node = process.execPath
   return { code, stderr };
 }
 
-describe('a start that can not be', () => {
+describe('a start that can not be', madeWithin, () => {
   it.each([
     [{ PORT: 'eighty' }, /PORT/],
     [{ ADMIN_TOKEN: 'short' }, /ADMIN_TOKEN: has to be at least 16 characters/],
@@ -157,7 +161,7 @@ describe('a start that can not be', () => {
   });
 
   it('says that the data directory is in use, and leaves it to its holder', async () => {
-    gateway = await startGateway({ dataDir });
+    gateway = await startFirst({ dataDir });
     const { code, stderr } = await startFailing({});
     expect(code).toBe(1);
     expect(stderr).toMatch(/in use by another Tollgate process/);
@@ -165,14 +169,14 @@ describe('a start that can not be', () => {
   });
 
   it('says that the port is in use, before anything is made that is shown only once', async () => {
-    gateway = await startGateway({ dataDir });
+    gateway = await startFirst({ dataDir });
     const other = join(dataDir, '..', 'other');
     const port = new URL(gateway.url).port;
     const { code, stderr } = await startFailing({ PORT: port, DATA_DIR: other });
     expect(code).toBe(1);
     expect(stderr).toMatch(/port is in use/);
     await gateway.stop();
-    gateway = await startGateway({ dataDir: other, env: bare });
+    gateway = await startFirst({ dataDir: other, env: bare });
     expect(gateway.output()).toMatch(/tga_[\w-]{20}/);
   });
 
