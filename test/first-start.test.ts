@@ -141,7 +141,13 @@ describe('a start after another', () => {
   it('finds what was compiled, beside the packages', async () => {
     const tellAtExit = `import { getCompileCacheDir } from 'node:module';
       process.on('exit', () => console.log(getCompileCacheDir()));`;
-    const args = ['--import', `data:text/javascript,${encodeURIComponent(tellAtExit)}`, entry, 'audit', '--help'];
+    const args = [
+      '--import',
+      `data:text/javascript,${encodeURIComponent(tellAtExit)}`,
+      entry,
+      'audit',
+      '--help',
+    ];
     const env = { PATH: process.env.PATH ?? '' };
     const { stdout } = await run(process.execPath, args, { env }).catch((failed) => failed);
     const folder = stdout.trim();
