@@ -96,6 +96,12 @@ export default {
       to: { path: '^src/observability/tracing/', dependencyTypesNot: ['dynamic-import'] },
     },
     {
+      name: 'simulator-is-loaded-only-where-it-runs',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/simulator/', test] },
+      to: { path: '^src/simulator/', dependencyTypesNot: ['dynamic-import', 'type-only'] },
+    },
+    {
       name: 'only-main-imports-app',
       severity: 'error',
       from: { path: '^src/', pathNot: ['^src/(main|app)\\.ts$', '^src/app/', test] },

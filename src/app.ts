@@ -12,7 +12,7 @@ import { type LedgerAddress, openMigratedDriver } from './ledger/drivers/open-dr
 import { schemaVersion } from './ledger/migrations/migrations.ts';
 import { openLog } from './observability/log.ts';
 import { WorkerMetrics } from './observability/metrics/worker-metrics.ts';
-import { type Simulator, startSimulator } from './simulator/simulator.ts';
+import type { Simulator } from './simulator/simulator.ts';
 import { type SetUp, setUpOnce } from './start/set-up.ts';
 import { welcome } from './start/welcome.ts';
 import { claimPort } from './workers/claim-port.ts';
@@ -130,6 +130,8 @@ async function opened<T>(build: (undo: AsyncDisposableStack) => Promise<T>): Pro
 
 async function openSimulator({ demo }: Config, undo: AsyncDisposableStack): Promise<Simulator | null> {
   if (!demo) return null;
+  // Not loaded where there is none: it has a vocabulary of 200,000 tokens.
+  const { startSimulator } = await import('./simulator/simulator.ts');
   const simulator = await startSimulator();
   undo.defer(() => simulator.close());
   return simulator;

@@ -5,7 +5,6 @@ import { auditExitCodes, runAuditCommand } from './audit/audit-command.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { Fault } from './domain/errors.ts';
 import { runPricesCommand } from './prices/import-command.ts';
-import { runSimulator } from './simulator/run.ts';
 import { listenToSupervisor } from './workers/cluster-worker.ts';
 
 const usage = `Usage:
@@ -87,6 +86,12 @@ async function runAudit(args: readonly string[]): Promise<void> {
   });
 }
 
+/** Not loaded by a gateway: it has a vocabulary of 200,000 tokens. */
+async function runSimulatorAlone(): Promise<void> {
+  const { runSimulator } = await import('./simulator/run.ts');
+  await runSimulator(process.env);
+}
+
 async function runMigrations(): Promise<void> {
   const version = await migrateLedger(readConfig(process.env));
   process.stdout.write(`The ledger's schema is up to date: ${version}\n`);
@@ -110,7 +115,7 @@ const [command, ...rest] = process.argv.slice(2);
 try {
   if (command === undefined) await startGateway();
   else if (command === 'migrate' && rest.length === 0) await runMigrations();
-  else if (command === 'sim' && rest.length === 0) await runSimulator(process.env);
+  else if (command === 'sim' && rest.length === 0) await runSimulatorAlone();
   else if (command === 'prices') await runPrices(rest);
   else if (command === 'audit') await runAudit(rest).catch((error) => fail(error, auditExitCodes.notAudited));
   else {

@@ -25,10 +25,15 @@ const sampleMs = 50;
 const leastRequests = 5;
 const withinMs = 30_000;
 
-/** The resident memory of a process, in MiB. */
+/**
+ * The resident memory of a process, in MiB.
+ * @throws where it has ended, whether or not its parent has noticed
+ */
 export async function residentMiB(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
+  if (kilobytes === undefined) throw new Error(`process ${pid} has ended`);
+  return Number(kilobytes) / 1024;
 }
 
 /** @param site with an API key of the bystander's own tenant */
