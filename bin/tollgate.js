@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-import { fileURLToPath } from 'node:url';
-
 // Plain JavaScript that any Node can parse: an older one must be told what it lacks, in one line,
 // before it meets the TypeScript sources that only a newer one runs.
 const required = 24;
@@ -11,7 +9,4 @@ if (major < required) {
   );
   process.exit(1);
 }
-// What is compiled once is kept with the packages for the next start. Where nothing can be written, it is compiled anew.
-const { enableCompileCache } = await import('node:module');
-enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/tollgate', import.meta.url)));
 await import('../src/main.ts');

@@ -86,7 +86,7 @@ async function runAudit(args: readonly string[]): Promise<void> {
   });
 }
 
-/** Not loaded by a gateway: it has a vocabulary of 200,000 tokens. */
+/** Not loaded by a gateway without a demo: it has a vocabulary of 200,000 tokens. */
 async function runSimulatorAlone(): Promise<void> {
   const { runSimulator } = await import('./simulator/run.ts');
   await runSimulator(process.env);

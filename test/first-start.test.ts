@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -136,25 +136,6 @@ async function startFailing(env: Record<string, string>, node = process.execPath
   const [code] = await once(child, 'exit');
   return { code, stderr };
 }
-
-describe('a start after another', () => {
-  it('finds what was compiled, beside the packages', async () => {
-    const tellAtExit = `import { getCompileCacheDir } from 'node:module';
-      process.on('exit', () => console.log(getCompileCacheDir()));`;
-    const args = [
-      '--import',
-      `data:text/javascript,${encodeURIComponent(tellAtExit)}`,
-      entry,
-      'audit',
-      '--help',
-    ];
-    const env = { PATH: process.env.PATH ?? '' };
-    const { stdout } = await run(process.execPath, args, { env }).catch((failed) => failed);
-    const folder = stdout.trim();
-    expect(folder).toContain(join('node_modules', '.cache', 'tollgate'));
-    expect((await readdir(folder)).length).toBeGreaterThan(100);
-  });
-});
 
 describe('a start that can not be', madeWithin, () => {
   it.each([

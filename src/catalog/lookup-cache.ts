@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../domain/clock.ts';
 import { Fault } from '../domain/errors.ts';
+import { roomFor } from '../domain/room-for.ts';
 import type { Soon } from '../domain/soon.ts';
 import type { LookupGate } from './lookup-gate.ts';
 
@@ -56,8 +57,8 @@ export class LookupCache<Name extends string, Value extends object> {
 
   constructor(options: LookupCacheOptions<Name, Value>) {
     this.#options = options;
-    this.#found = new LRUCache({ max: options.maxFound });
-    this.#missing = new LRUCache({ max: options.maxMissing });
+    this.#found = new LRUCache(roomFor(options.maxFound));
+    this.#missing = new LRUCache(roomFor(options.maxMissing));
   }
 
   /** At once where it is known. */

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../domain/clock.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
+import { roomFor } from '../domain/room-for.ts';
 import { type Soon, whenKnown } from '../domain/soon.ts';
 import type {
   Admitted,
@@ -95,7 +96,7 @@ export function createTenantLoader({ hotState, ledger, clock }: TenantLoaderOpti
   }
 
   const refreshes = new LRUCache<TenantId, Refresh>({
-    max: maxFresh,
+    ...roomFor(maxFresh),
     ttl: freshForMs,
     ttlResolution: 0,
     perf: { now: () => clock.monotonic() },

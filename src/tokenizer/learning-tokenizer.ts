@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { roomFor } from '../domain/room-for.ts';
 import { certainPart } from './cut-off.ts';
 import type { FactorStore, StoredFactor } from './factor-store.ts';
 import { TokenFactors } from './token-factors.ts';
@@ -56,7 +57,7 @@ const defaultSaveEveryMs = 30_000;
 class LearningTokenizer implements Tokenizer {
   readonly #options: LearningTokenizerOptions;
   readonly #factors: TokenFactors;
-  readonly #seen = new LRUCache<string, number>({ max: mostSampledModels });
+  readonly #seen = new LRUCache<string, number>(roomFor(mostSampledModels));
   /** One sample at a time: the others would delay the counts that bills wait for. */
   #isLearning = false;
   #saving: NodeJS.Timeout | null = null;

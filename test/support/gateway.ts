@@ -7,6 +7,8 @@ import { expectReceiptToExplain } from './receipts.ts';
 import { newDataDir } from './template.ts';
 
 const entry = fileURLToPath(new URL('../../bin/tollgate.js', import.meta.url));
+/** Every start compiles the same code, which takes a fifth of it: each finds what those before it have compiled. */
+const compileCache = { NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '' };
 /** Of a start that finds its database made. */
 const usuallyReadyWithinMs = 30_000;
 
@@ -87,6 +89,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     ADMIN_TOKEN: adminToken,
     DEMO: 'false',
     LOG_LEVEL: 'info',
+    ...compileCache,
     ...options.env,
   };
   const child = spawn(process.execPath, [entry], { env, stdio: ['ignore', 'pipe', 'pipe'] });
