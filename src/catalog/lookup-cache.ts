@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../domain/clock.ts';
+import { entriesUpTo } from '../domain/entries-up-to.ts';
 import { Fault } from '../domain/errors.ts';
-import { roomFor } from '../domain/room-for.ts';
 import type { Soon } from '../domain/soon.ts';
 import type { LookupGate } from './lookup-gate.ts';
 
@@ -48,17 +48,17 @@ const mostIdleLookups = 2;
  */
 export class LookupCache<Name extends string, Value extends object> {
   readonly #options: LookupCacheOptions<Name, Value>;
-  readonly #found: LRUCache<Name, Found<Value>>;
+  #found: LRUCache<Name, Found<Value>>;
   /** Names of what may be taken along, with since when it is known, about in that order; some are there no more. */
   readonly #byAge = new Map<Name, number>();
   /** Names without a value, apart: a flood of them evicts nothing real. */
-  readonly #missing: LRUCache<Name, Aged<null>>;
+  #missing: LRUCache<Name, Aged<null>>;
   #underWay: Epoch<Name, Value> = new Map();
 
   constructor(options: LookupCacheOptions<Name, Value>) {
     this.#options = options;
-    this.#found = new LRUCache(roomFor(options.maxFound));
-    this.#missing = new LRUCache(roomFor(options.maxMissing));
+    this.#found = new LRUCache(entriesUpTo(options.maxFound));
+    this.#missing = new LRUCache(entriesUpTo(options.maxMissing));
   }
 
   /** At once where it is known. */
@@ -84,10 +84,10 @@ export class LookupCache<Name extends string, Value extends object> {
    */
   clear(): void {
     this.#underWay = new Map();
-    // Not replaced: making room for as many as they may hold takes milliseconds.
-    this.#found.clear();
+    // Replaced, and not cleared, which goes through all that they hold: 30 ms for 50,000.
+    this.#found = new LRUCache(entriesUpTo(this.#options.maxFound));
+    this.#missing = new LRUCache(entriesUpTo(this.#options.maxMissing));
     this.#byAge.clear();
-    this.#missing.clear();
   }
 
   #lookUp(name: Name): Promise<Value | undefined> {

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { AnswerReading } from '../dialects/dialect.ts';
-import { roomFor } from '../domain/room-for.ts';
+import { entriesUpTo } from '../domain/entries-up-to.ts';
 import { outputTokens } from '../domain/usage.ts';
 import { stepTokens } from './hold-size.ts';
 
@@ -18,7 +18,7 @@ const leastBytesPerToken = 2;
  * final usage said more, by a step at least, than what was visible can be.
  */
 export class HiddenOutput {
-  readonly #seen = new LRUCache<string, true>(roomFor(maxRemembered));
+  readonly #seen = new LRUCache<string, true>(entriesUpTo(maxRemembered));
 
   /** @param upstreamModel the upstream's own name of it */
   mayHide(upstreamModel: string): boolean {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { roomFor } from '../domain/room-for.ts';
+import { entriesUpTo } from '../domain/entries-up-to.ts';
 
 /** So many answers are remembered; an id and a number each. */
 const maxRemembered = 50_000;
@@ -12,7 +12,7 @@ const assumedTokens = 128_000;
  * it, and the hold has to cover it. Answers that came through this process are known to the token.
  */
 export class RememberedInput {
-  readonly #tokens = new LRUCache<string, number>(roomFor(maxRemembered));
+  readonly #tokens = new LRUCache<string, number>(entriesUpTo(maxRemembered));
 
   /** @param tokens input and output of the answer together: the prompt of whoever goes on from it */
   remember(answerId: string, tokens: number): void {

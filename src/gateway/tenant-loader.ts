@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../domain/clock.ts';
+import { entriesUpTo } from '../domain/entries-up-to.ts';
 import { type Refusal, refusal } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
-import { roomFor } from '../domain/room-for.ts';
 import { type Soon, whenKnown } from '../domain/soon.ts';
 import type {
   Admitted,
@@ -96,7 +96,7 @@ export function createTenantLoader({ hotState, ledger, clock }: TenantLoaderOpti
   }
 
   const refreshes = new LRUCache<TenantId, Refresh>({
-    ...roomFor(maxFresh),
+    ...entriesUpTo(maxFresh),
     ttl: freshForMs,
     ttlResolution: 0,
     perf: { now: () => clock.monotonic() },

@@ -7,9 +7,9 @@ import {
 } from '@pydantic/genai-prices';
 import { LRUCache } from 'lru-cache';
 import type { BookPrice } from '../catalog/catalog.ts';
+import { entriesUpTo } from '../domain/entries-up-to.ts';
 import type { Rate } from '../domain/money.ts';
 import type { PriceList, RateTier } from '../domain/pricing.ts';
-import { roomFor } from '../domain/room-for.ts';
 import type { UsageClass } from '../domain/usage.ts';
 import { decimalRate } from './decimal-rate.ts';
 import { addHourWrites, type Rated } from './hour-writes.ts';
@@ -61,10 +61,10 @@ interface Found {
 }
 
 /** Names come from routes and from answers of upstreams, so what is remembered of them is bounded. */
-const found = new LRUCache<string, Found | 'none'>(roomFor(10_000));
+const found = new LRUCache<string, Found | 'none'>(entriesUpTo(10_000));
 
 /** Of providers' names as they are written anywhere; a search through the package's patterns each. */
-const knownIds = new LRUCache<string, { readonly id: string | undefined }>(roomFor(1_000));
+const knownIds = new LRUCache<string, { readonly id: string | undefined }>(entriesUpTo(1_000));
 
 /** By the package's own object: a model with several prices by date has one entry for each. */
 const read = new WeakMap<ModelPrice, BookPrice | 'none'>();

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { roomFor } from '../domain/room-for.ts';
+import { entriesUpTo } from '../domain/entries-up-to.ts';
 import { certainPart } from './cut-off.ts';
 import type { FactorStore, StoredFactor } from './factor-store.ts';
 import { TokenFactors } from './token-factors.ts';
@@ -57,7 +57,7 @@ const defaultSaveEveryMs = 30_000;
 class LearningTokenizer implements Tokenizer {
   readonly #options: LearningTokenizerOptions;
   readonly #factors: TokenFactors;
-  readonly #seen = new LRUCache<string, number>(roomFor(mostSampledModels));
+  readonly #seen = new LRUCache<string, number>(entriesUpTo(mostSampledModels));
   /** One sample at a time: the others would delay the counts that bills wait for. */
   #isLearning = false;
   #saving: NodeJS.Timeout | null = null;

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { accuracyPercent } from '../domain/accuracy.ts';
-import { roomFor } from '../domain/room-for.ts';
+import { entriesUpTo } from '../domain/entries-up-to.ts';
 import type { StoredFactor } from './factor-store.ts';
 import type { Side, TokenFactor } from './tokenizer.ts';
 import { vocabularyOf } from './vocabulary.ts';
@@ -57,7 +57,7 @@ function bounded(value: number, least: number, most: number): number {
 
 /** What is known of how models count, bounded in number and in value. */
 export class TokenFactors {
-  readonly #known = new LRUCache<string, Learned>(roomFor(mostFactors));
+  readonly #known = new LRUCache<string, Learned>(entriesUpTo(mostFactors));
 
   constructor(stored: readonly StoredFactor[]) {
     for (const { model, side, factorPpm, samples } of stored) {

@@ -3,7 +3,7 @@ import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompre
 import { LRUCache } from 'lru-cache';
 import { Agent, type Dispatcher, errors } from 'undici';
 import type { Cancellation } from '../domain/cancellation.ts';
-import { roomFor } from '../domain/room-for.ts';
+import { entriesUpTo } from '../domain/entries-up-to.ts';
 import { maxBodyBytes, ResponseBody } from './response-body.ts';
 import {
   type Unreachable,
@@ -32,7 +32,7 @@ function reasonOf(error: unknown, signal: Cancellation): UpstreamBodyError['reas
 export function createUndiciClient({ connectTimeoutMs = 10_000 }: UndiciClientOptions = {}): UpstreamClient {
   const connect = { timeout: connectTimeoutMs, highWaterMark: readAheadBytes };
   const agent = new Agent({ connect, pipelining: 1 });
-  const addresses = new LRUCache<string, Address>(roomFor(mostAddresses));
+  const addresses = new LRUCache<string, Address>(entriesUpTo(mostAddresses));
   return {
     send: (call) => send(agent, call, addressIn(addresses, call.url)),
     close: () => agent.destroy(),

@@ -79,6 +79,8 @@ export function watch({ url, apiKey }: Site, pid: number): Watch {
   }
 
   const running = Promise.all([keepAsking(), keepSampling()]);
+  // What went wrong is told at the end, whenever that comes.
+  running.catch(() => undefined);
   return {
     end: async () => {
       isOver = true;

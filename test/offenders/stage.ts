@@ -34,7 +34,8 @@ export async function buildStage({ scale, stallSeconds, env, dataDir }: StageOpt
   const gateway = await startGateway({
     ...(dataDir === undefined ? {} : { dataDir }),
     redoReceipts: false,
-    env: { CLIENT_STALL_SECONDS: String(stallSeconds), LOG_LEVEL: 'error', ...env },
+    // With code that Node has compiled before, a process is smaller than users' are.
+    env: { NODE_COMPILE_CACHE: '', CLIENT_STALL_SECONDS: String(stallSeconds), LOG_LEVEL: 'error', ...env },
   });
   for (const model of Object.keys(slowModels)) await addModel(gateway, model, { baseUrl: provider.url });
   const offender = await addTenant(gateway, { balance });

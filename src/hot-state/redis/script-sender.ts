@@ -1,6 +1,6 @@
 import { Command, Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
-import { roomFor } from '../../domain/room-for.ts';
+import { entriesUpTo } from '../../domain/entries-up-to.ts';
 import type { RedisClient } from './client.ts';
 import { type KeyOwner, type SessionOwner, sessionKey, tenantKeys } from './keys.ts';
 import type { ScriptText } from './script-texts.ts';
@@ -28,7 +28,7 @@ export function scriptSender(client: RedisClient): SendScript {
     };
   }
   const pieces = new Pieces(client);
-  const keys = new LRUCache<string, WrittenKeys>(roomFor(mostWrittenKeys));
+  const keys = new LRUCache<string, WrittenKeys>(entriesUpTo(mostWrittenKeys));
   return ({ sha }, owner, args) => {
     const written = 'sessionId' in owner ? writtenKeys(owner) : writtenKeysIn(keys, owner);
     const count = fixedParts + written.count + args.length;

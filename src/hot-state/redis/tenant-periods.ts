@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
+import { entriesUpTo } from '../../domain/entries-up-to.ts';
 import type { TenantId } from '../../domain/ids.ts';
 import { type Period, periodAt } from '../../domain/quota.ts';
-import { roomFor } from '../../domain/room-for.ts';
 import type { OtherPeriod } from './replies.ts';
 
 /** A period and the time from which it is known to be the right one. */
@@ -26,7 +26,7 @@ const maxTenants = 100_000;
  * that it hasn't met and on a new day.
  */
 export function createTenantPeriods(): TenantPeriods {
-  const timeZones = new LRUCache<TenantId, string>(roomFor(maxTenants));
+  const timeZones = new LRUCache<TenantId, string>(entriesUpTo(maxTenants));
   const periods = new Map<string, KnownPeriod>();
   return {
     get: (tenantId) => {
