@@ -1,4 +1,5 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cpSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
@@ -67,6 +68,7 @@ export interface TestDataDir {
 /** A data directory with an empty, migrated ledger. */
 export async function newDataDir(): Promise<TestDataDir> {
   const path = await mkdtemp(join(tmpdir(), 'tollgate-data-'));
-  await cp(inject('templateDataDir'), path, { recursive: true });
+  // A thousand files: one by one, as `cp` copies them, they take ten times as long.
+  cpSync(inject('templateDataDir'), path, { recursive: true });
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }

@@ -8,13 +8,6 @@ import { describeDriver } from './driver.contract.ts';
 import { engineError, SqlError } from './driver.ts';
 import { openPglite } from './pglite.ts';
 
-let dataDir: TestDataDir;
-
-beforeEach(async () => {
-  dataDir = await newDataDir();
-});
-afterEach(() => dataDir.remove());
-
 describeDriver('PGlite', async () => {
   const own = await newDataDir();
   const driver = await openPglite(own.path);
@@ -28,6 +21,12 @@ describeDriver('PGlite', async () => {
 });
 
 describe('the embedded ledger', () => {
+  let dataDir: TestDataDir;
+  beforeEach(async () => {
+    dataDir = await newDataDir();
+  });
+  afterEach(() => dataDir.remove());
+
   it('answers what waits and what comes with LEDGER_UNAVAILABLE once it is closed', async () => {
     const driver = await openPglite(dataDir.path);
     await driver.close();

@@ -1,10 +1,10 @@
+import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
-import { type CompiledQuery, Kysely, PGliteDialect, PostgresDialect } from 'kysely';
+import { type CompiledQuery, Kysely, PostgresDialect } from 'kysely';
 import { Client, Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { newDatabase } from '../../../test/support/template.ts';
+import { newDatabase, newDataDir } from '../../../test/support/template.ts';
 import type { TraceId } from '../../domain/ids.ts';
-import { migrate } from '../migrations/migrations.ts';
 import type { Schema } from '../schema.ts';
 import { readStatements } from '../sql/statements.ts';
 import { createSqlLedger } from '../sql-ledger.ts';
@@ -85,12 +85,15 @@ const engines: Readonly<Record<string, () => Promise<Session>>> = {
     };
   },
   PGlite: async () => {
-    const pglite = await PGlite.create();
-    await migrate(new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) }));
+    const dataDir = await newDataDir();
+    const pglite = await PGlite.create(join(dataDir.path, 'ledger'));
     await pglite.exec(planningSettings['by keys']);
     return {
       ask: async (statement) => (await pglite.query<Record<string, unknown>>(statement)).rows,
-      close: () => pglite.close(),
+      close: async () => {
+        await pglite.close();
+        await dataDir.remove();
+      },
     };
   },
 };
