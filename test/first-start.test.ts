@@ -78,7 +78,7 @@ describe('the first start', madeWithin, () => {
   });
 
   it('is healthy, ready and alive, and says of what', async () => {
-    gateway = await startFirst({ dataDir, env: bare });
+    gateway = await startGateway({ env: bare });
     const get = async (path: string) => await fetch(`${gateway?.url}${path}`);
     const health = await get('/health');
     expect(health.status).toBe(200);
@@ -161,22 +161,20 @@ describe('a start that can not be', madeWithin, () => {
   });
 
   it('says that the data directory is in use, and leaves it to its holder', async () => {
-    gateway = await startFirst({ dataDir });
-    const { code, stderr } = await startFailing({});
+    gateway = await startGateway();
+    const { code, stderr } = await startFailing({ DATA_DIR: gateway.dataDir });
     expect(code).toBe(1);
     expect(stderr).toMatch(/in use by another Tollgate process/);
     expect((await fetch(`${gateway.url}/health`)).status).toBe(200);
   });
 
   it('says that the port is in use, before anything is made that is shown only once', async () => {
-    gateway = await startFirst({ dataDir });
-    const other = join(dataDir, '..', 'other');
-    const port = new URL(gateway.url).port;
-    const { code, stderr } = await startFailing({ PORT: port, DATA_DIR: other });
+    gateway = await startGateway();
+    const { code, stderr } = await startFailing({ PORT: new URL(gateway.url).port });
     expect(code).toBe(1);
     expect(stderr).toMatch(/port is in use/);
     await gateway.stop();
-    gateway = await startFirst({ dataDir: other, env: bare });
+    gateway = await startFirst({ dataDir, env: bare });
     expect(gateway.output()).toMatch(/tga_[\w-]{20}/);
   });
 
